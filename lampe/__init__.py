@@ -1,0 +1,1 @@
+"""lampe: long context in PyTorch."""

@@ -1,0 +1,103 @@
+"""The frozen pydantic models that several parts share; a component's own config stands beside the component."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
+
+
+class FrozenModel(BaseModel):
+    """Immutable, and unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PositionalConfig(FrozenModel):
+    """The fields that every positional method has.
+
+    Attributes:
+        kind: the registered name of the method.
+        temperature: A, multiplied onto both cos and sin, so logits grow by A^2; None leaves the method's own.
+        log_n: scale query i by max(1, ln(i + 1) / ln(L)).
+        length: a plan is made for the prompt alone, or for the prompt and the budget of new tokens ("total").
+        original_window: overrides the trained window L that the checkpoint states, in tokens.
+        sliding_window: "checkpoint" intersects the plan with the layer's own window, "off" ignores that.
+    """
+
+    kind: str
+    temperature: float | None = Field(default=None, gt=0)
+    log_n: bool = False
+    length: Literal["prompt", "total"] = "prompt"
+    original_window: int | None = Field(default=None, gt=1)
+    sliding_window: Literal["checkpoint", "off"] = "checkpoint"
+
+
+class RopeConfig(FrozenModel):
+    """How a checkpoint was trained to see positions.
+
+    Attributes:
+        theta: the base of the frequencies.
+        dim: rotary dimension D; the frequencies are theta^(-2k/D) for k below D/2.
+        max_position: the longest input the checkpoint says it takes, in tokens (max_position_embeddings).
+        original_window: the window L before the checkpoint's own scaling, in tokens; max_position without one.
+        scaling: the frequency method the checkpoint brings (pi, dynamic-ntk, yarn, llama3 or longrope), or None.
+    """
+
+    theta: float = Field(default=10000.0, gt=1)
+    dim: int = Field(gt=1, multiple_of=2)
+    max_position: int = Field(gt=1)
+    original_window: int = Field(gt=1)
+    scaling: SerializeAsAny[PositionalConfig] | None = None
+
+
+Activation = Literal["silu", "gelu", "gelu_pytorch_tanh", "relu"]
+
+
+class ModelConfig(FrozenModel):
+    """The shape of a decoder; a model family says how its config.json reads into one.
+
+    Attributes:
+        kind: the registered name of the model family.
+        attention_bias: biases on q, k and v.
+        output_bias: a bias on o.
+        qk_norm: RMSNorm over head_dim on every query and key head, before the rotation (Qwen3).
+        sliding_windows: for each layer the number of keys a query sees, itself included, or None for all.
+        dtype: what the checkpoint says its weights are, e.g. "bfloat16"; None when it does not say.
+    """
+
+    kind: str
+    vocab_size: int = Field(gt=0)
+    hidden_size: int = Field(gt=0)
+    intermediate_size: int = Field(gt=0)
+    n_layers: int = Field(gt=0)
+    n_heads: int = Field(gt=0)
+    n_kv_heads: int = Field(gt=0)
+    head_dim: int = Field(gt=0)
+    rope: RopeConfig
+    rms_norm_eps: float = Field(default=1e-6, gt=0)
+    activation: Activation = "silu"
+    tie_embeddings: bool = False
+    attention_bias: bool = False
+    output_bias: bool = False
+    mlp_bias: bool = False
+    qk_norm: bool = False
+    sliding_windows: tuple[int | None, ...] = ()
+    bos_token_id: int | None = None
+    eos_token_ids: tuple[int, ...] = ()
+    pad_token_id: int | None = None
+    dtype: str | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ModelConfig:
+        if self.n_heads % self.n_kv_heads:
+            raise ValueError(f"n_heads = {self.n_heads} is no multiple of n_kv_heads = {self.n_kv_heads}")
+        if self.rope.dim > self.head_dim:
+            raise ValueError(f"rope.dim = {self.rope.dim} exceeds head_dim = {self.head_dim}")
+        if self.sliding_windows and len(self.sliding_windows) != self.n_layers:
+            raise ValueError(f"sliding_windows has {len(self.sliding_windows)} entries for {self.n_layers} layers")
+        return self
+
+    def window_of(self, layer: int) -> int | None:
+        """The sliding window of a layer in tokens, or None where it sees every earlier token."""
+        return self.sliding_windows[layer] if self.sliding_windows else None
