@@ -1,8 +1,8 @@
 """One generic registry for positional methods, attention backends, model families and tasks.
 
 A registered class has a name, aliases, a one-line summary, its paper, and a frozen pydantic `Config` whose `kind`
-is its name. Installed packages add names through the entry-point group that carries the registry's name; those are loaded
-the first time a name is looked up.
+is its name. Installed packages add names through the entry-point group that carries the name of the registry; those
+are loaded the first time a name is looked up.
 """
 
 from __future__ import annotations
