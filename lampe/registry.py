@@ -20,6 +20,7 @@ from lampe.errors import ConfigError, UnknownNameError, closest, explain
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
+M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ class Registry(Generic[T]):
             point.load()
 
 
-def validate(cls: type[BaseModel], fields: Mapping[str, Any], subject: str) -> BaseModel:
+def validate(cls: type[M], fields: Mapping[str, Any], subject: str) -> M:
     """Validate `fields` as `cls`; what pydantic refuses becomes one sentence about `subject`.
 
     Raises:

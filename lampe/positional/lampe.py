@@ -1,0 +1,164 @@
+"""LaMPE: length-aware multi-grained positional encoding."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from lampe.positional.base import RemapConfig, RemapEncoding, registry
+from lampe.positional.profile import Profile
+from lampe.positional.region import IndexMap, Region, identity
+
+TEMPERATURE = 0.1 * math.log(2) + 1
+"""A of the paper and the release, whatever the length: logits grow by 1.143434."""
+
+
+class ProfileWarning(UserWarning):
+    """The span comes from a curve that was not fitted to this model."""
+
+
+@registry.register(
+    "lampe",
+    summary="a mapped middle between a true head and a true tail; the span grows with the input",
+    paper="https://arxiv.org/abs/2508.02308",
+)
+class LaMPE(RemapEncoding):
+    """Length-aware multi-grained positional encoding (Zhang et al., arXiv 2508.02308).
+
+    With N tokens planned, h = head, t = tail, U = span and g(x) = (U x) // (N - 1) a pair at distance d has position
+    d below h; g(i) - g(j) + b1 up to the tail; and d - b2 in the tail, where b1 and b2 make it go on without a gap. The
+    tail takes in whole groups: t' is the largest x with g(x) = g(t). All integers are exact.
+
+    Where U reaches N - 1, or N is at most 2h or h + t, nothing needs mapping and the positions are true.
+    """
+
+    class Config(RemapConfig):
+        """The fields of LaMPE.
+
+        Attributes:
+            head: h, distances kept true, in tokens; None is 1/16 of the trained window.
+            tail: t, the farthest keys, in tokens; 0 for no tail.
+            span: U, the positions that the whole input is mapped onto; "auto" asks the profile.
+            profile: a published curve by name (llama2, llama3, mistral, llama3.1) or a JSON file, for span="auto".
+            variant: "span" as above; "paper" has the paper's slope, so that the largest position is span - 1;
+                "release" starts the middle one position earlier, as the authors' code does.
+            fractional: g without the floor, an ablation.
+        """
+
+        kind: Literal["lampe"] = "lampe"
+        head: int | None = Field(default=None, ge=1)
+        tail: int = Field(default=200, ge=0)
+        span: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+        profile: str | None = None
+        variant: Literal["span", "paper", "release"] = "span"
+        fractional: bool = False
+
+        @model_validator(mode="after")
+        def _possible(self) -> LaMPE.Config:
+            if self.profile is not None:
+                if self.span != "auto":
+                    raise ValueError(f"profile = {self.profile!r} needs span = 'auto', not {self.span}")
+                Profile.load(self.profile)
+            if self.variant == "paper" and self.span != "auto" and self.span <= (self.head or 1) + self.tail:
+                raise ValueError(f"variant 'paper' needs span > head + tail, not {self.span}")
+            return self
+
+    def __init__(self, *args: Any, **fields: Any):
+        super().__init__(*args, **fields)
+        self._guessed = False
+
+    @property
+    def head(self) -> int:
+        """h in tokens."""
+        return int(self.config.head or max(1, self.window // 16))
+
+    def span(self, length: int) -> int:
+        """U for a planned length, before it is clamped to N - 1; warns once when it comes from the default curve."""
+        if self.config.span != "auto":
+            return int(self.config.span)
+        if self.config.profile is not None:
+            return Profile.load(self.config.profile).span(length)
+        if not self._guessed:
+            self._guessed = True
+            warnings.warn(
+                "lampe: no profile for this model, so the span follows a rescaled llama3 curve; "
+                f"fit one with `lampe calibrate`, or set span or profile (trained window {self.window})",
+                ProfileWarning,
+                stacklevel=2,
+            )
+        return Profile.default(self.window).span(length)
+
+    def frequencies(self, length: int) -> tuple[Tensor, float]:
+        inv_freq, temperature = super().frequencies(length)
+        return inv_freq, temperature * TEMPERATURE
+
+    def regions(self, length: int) -> tuple[Region, ...]:
+        head, tail, span = self.head, self.config.tail, min(self.span(length), length - 1)
+        if length <= max(2 * head, head + tail) or span >= length - 1:
+            return (Region("all"),)
+        mapping = self._mapping(length, span)
+        tail_reach = mapping.end_of_group(tail)
+        if tail_reach > length - head:
+            raise ValueError(
+                f"lampe: span = {span} is too coarse for {length} tokens: the group of {tail_reach} tokens at the tail "
+                f"reaches into the head of {head}; raise span or lower head"
+            )
+        shift = head - mapping.exact(head) - (1 if self.config.variant == "release" else 0)
+        near = Region.band("head", 0, head)
+        middle = partial(Region.band, "middle", head, query_position=shifted(mapping, shift), key_position=mapping)
+        if tail == 0:
+            return near, middle(None)
+        edge = length - tail_reach
+        tail_shift = (edge - 1) - (mapping.exact(edge - 1) + shift)
+        return near, middle(edge), Region.band("tail", edge, query_position=shifted(identity, -tail_shift))
+
+    def _mapping(self, length: int, span: int) -> Mapping:
+        if self.config.variant != "paper":
+            return Mapping(span, length - 1, self.config.fractional)
+        edges = self.head + self.config.tail
+        if span <= edges:
+            raise ValueError(
+                f"lampe: variant 'paper' needs span > head + tail = {edges}, got {span} at {length} tokens"
+            )
+        return Mapping(span - edges, length - edges, self.config.fractional)
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """g(x) = (numerator * x) // denominator in exact integers, or without the floor."""
+
+    numerator: int
+    denominator: int
+    fractional: bool
+
+    def __call__(self, index: Tensor) -> Tensor:
+        if self.fractional:
+            return index.double() * self.numerator / self.denominator
+        return index * self.numerator // self.denominator
+
+    def exact(self, x: int) -> int | Fraction:
+        """g of one index."""
+        return (
+            Fraction(self.numerator * x, self.denominator)
+            if self.fractional
+            else self.numerator * x // self.denominator
+        )
+
+    def end_of_group(self, x: int) -> int:
+        """The largest index that g takes to g(x)."""
+        if self.fractional:
+            return x
+        return -((self.exact(x) + 1) * -self.denominator // self.numerator) - 1
+
+
+def shifted(position: IndexMap, shift: int | Fraction) -> IndexMap:
+    """The coordinate `position` moved by a constant."""
+    offset = float(shift) if isinstance(shift, Fraction) else shift
+    return lambda index: position(index) + offset

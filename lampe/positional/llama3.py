@@ -1,0 +1,46 @@
+"""The frequency scaling of Llama 3.1 and later."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from lampe.config import PositionalConfig
+from lampe.positional.base import PositionalEncoding, registry
+
+
+@registry.register(
+    "llama3",
+    summary="long wavelengths divided by the factor, short ones kept, smooth between",
+    paper="https://arxiv.org/abs/2407.21783",
+)
+class Llama3(PositionalEncoding):
+    """Llama 3.1's scaling: wavelengths above L/low are divided by s, those below L/high stay, linear mix between."""
+
+    class Config(PositionalConfig):
+        kind: Literal["llama3"] = "llama3"
+        factor: float = Field(default=8.0, ge=1)
+        low_freq_factor: float = Field(default=1.0, gt=0)
+        high_freq_factor: float = Field(default=4.0, gt=0)
+
+        @model_validator(mode="after")
+        def _ordered(self) -> Llama3.Config:
+            if self.high_freq_factor <= self.low_freq_factor:
+                raise ValueError(f"high_freq_factor = {self.high_freq_factor} must exceed {self.low_freq_factor}")
+            return self
+
+    def frequencies(self, length: int) -> tuple[Tensor, float]:
+        trained, temperature = super().frequencies(length)
+        factor, low, high = self.config.factor, self.config.low_freq_factor, self.config.high_freq_factor
+        wavelength = 2 * math.pi / trained
+        keep = ((self.window / wavelength - low) / (high - low)).clamp(0, 1)
+        mixed = (1 - keep) * trained / factor + keep * trained
+        inv_freq = torch.where(keep == 0, trained / factor, torch.where(keep == 1, trained, mixed))
+        return inv_freq, temperature
+
+    def position_limit(self, length: int) -> float:
+        return self.window * float(self.config.factor)

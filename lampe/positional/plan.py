@@ -1,0 +1,134 @@
+"""Position plans: everything attention needs to know of a positional method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from lampe.positional.region import IndexMap, Region
+
+
+@dataclass(frozen=True)
+class PositionPlan:
+    """How the tokens of one sequence are positioned.
+
+    The regions are disjoint and, unless the method says what it drops, cover every causal pair. Coordinates are
+    functions of the token index, so a plan made for `length` tokens goes on past them while decoding.
+
+    Attributes:
+        length: the number of tokens N the plan was made for.
+        inv_freq: fp32 [D / 2], radians a position.
+        regions: see `Region`.
+        temperature: A; the logits of all pairs are multiplied by A^2.
+        log_n_window: the L of log-n scaling, max(1, ln(i + 1) / ln(L)) on query i, or None for none.
+    """
+
+    length: int
+    inv_freq: Tensor
+    regions: tuple[Region, ...]
+    temperature: float = 1.0
+    log_n_window: int | None = None
+
+    def angles(self, positions: Tensor) -> Tensor:
+        """Radians, fp32 [n, D / 2], of coordinates [n] or [n, groups]; consecutive frequencies form a group."""
+        if positions.ndim == 1:
+            positions = positions[:, None]
+        else:
+            positions = positions.repeat_interleave(len(self.inv_freq) // positions.shape[1], dim=1)
+        return positions.float() * self.inv_freq.to(positions.device)
+
+    def query_scale(self, queries: Tensor) -> Tensor:
+        """What the logits of queries [n] are multiplied by, fp32 [n]: A^2 and the log-n factor."""
+        scale = torch.full(queries.shape, self.temperature**2, device=queries.device)
+        if self.log_n_window is not None:
+            growth = torch.log(queries.double() + 1) / torch.tensor(self.log_n_window, dtype=torch.float64).log()
+            scale = scale * growth.clamp(min=1).float()
+        return scale
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether one region holds every causal pair of the planned length, so that plain causal attention serves."""
+        if len(self.regions) != 1:
+            return False
+        queries = torch.arange(self.length)
+        start, stop = self.regions[0].interval(queries)
+        return bool((start == 0).all() and (stop == queries + 1).all())
+
+    @property
+    def home(self) -> IndexMap:
+        """The key coordinate that a decoded token reads most keys at: the one in which a cache keeps its keys."""
+        last = torch.tensor([max(self.length - 1, 0)])
+        owned: dict[IndexMap, int] = {}
+        for region in self.regions:
+            start, stop = region.interval(last)
+            owned[region.key_position] = owned.get(region.key_position, 0) + int(stop - start)
+        return max(owned, key=owned.__getitem__)
+
+    def within(self, window: int | None) -> PositionPlan:
+        """The plan of a layer that sees only distances below `window` tokens (None: the plan itself)."""
+        if window is None:
+            return self
+        return replace(self, regions=tuple(region.within(window) for region in self.regions))
+
+    def relative_positions(self, length: int | None = None) -> Tensor:
+        """The relative position of every pair of the first `length` tokens (default: the planned length).
+
+        Returns:
+            [length, length], or [length, length, groups] where frequency groups differ; int64, or float64 for a method
+            with fractional coordinates; -1 where a query does not attend a key. Quadratic: for tests and pictures.
+        """
+        index = torch.arange(self.length if length is None else length)
+        table: Tensor | None = None
+        for region in self.regions:
+            start, stop = region.interval(index)
+            owned = (index >= start[:, None]) & (index < stop[:, None])
+            relative = region.query_position(index)[:, None] - region.key_position(index)[None, :]
+            if table is None:
+                table = torch.full_like(relative, -1)
+            if max(relative.ndim, table.ndim) == 3:
+                owned = owned[..., None]
+            relative, table = _alike(relative, table)
+            table = torch.where(owned, relative, table)
+        if table is None:
+            raise ValueError("a plan needs at least one region")
+        return table
+
+    def largest_position(self, length: int | None = None) -> float:
+        """The largest relative position over all attended pairs of the first `length` tokens (default: planned length).
+
+        Linear in `length` up to a logarithm, so it can be asked of a plan for a million tokens.
+        """
+        queries = torch.arange(self.length if length is None else length)
+        largest = 0.0
+        for region in self.regions:
+            start, stop = region.interval(queries)
+            owns = stop > start
+            if owns.any():
+                nearest = _range_minimum(region.key_position(queries), start[owns], stop[owns])
+                largest = max(largest, float((region.query_position(queries[owns]) - nearest).max()))
+        return largest
+
+
+def _alike(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in the wider dtype, and with a last axis for frequency groups when either has one."""
+    dtype = torch.promote_types(a.dtype, b.dtype)
+    ndim = max(a.ndim, b.ndim)
+    a, b = (x.to(dtype) if x.ndim == ndim else x.to(dtype)[..., None] for x in (a, b))
+    return a, b
+
+
+def _range_minimum(values: Tensor, start: Tensor, stop: Tensor) -> Tensor:
+    """Minimum of values[start:stop] for every pair, by a table of minima over runs of a power of two."""
+    width = stop - start
+    smallest = values[start]
+    run, size = values, 1
+    while size <= int(width.max()):
+        fits = (width >= size) & (width < 2 * size)
+        two_runs = torch.minimum(run[start[fits]], run[stop[fits] - size])
+        smallest[fits] = two_runs
+        if 2 * size <= len(values):
+            run = torch.minimum(run[:-size], run[size:])
+        size *= 2
+    return smallest

@@ -1,0 +1,75 @@
+"""Regions: which keys a query owns, and at which coordinates the pair is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+IndexMap = Callable[[Tensor], Tensor]
+"""Token indices, int64 [n] -> coordinates [n], or [n, groups] where frequency groups have coordinates of their own.
+
+Two regions share a key coordinate when their functions compare equal (the same function, or equal frozen dataclasses):
+that is how a cache knows that keys rotated for one region serve another as they are.
+"""
+
+
+def identity(index: Tensor) -> Tensor:
+    """The true position."""
+    return index
+
+
+def zero(index: Tensor) -> Tensor:
+    """The first key, or a position that is the same for all."""
+    return torch.zeros_like(index)
+
+
+def after_self(index: Tensor) -> Tensor:
+    """One past the query's own key: the end of the causal interval."""
+    return index + 1
+
+
+@dataclass(frozen=True)
+class Region:
+    """The keys [start(i), stop(i)) of every query i; the score is RoPE at query_position(i) - key_position(j).
+
+    Attributes:
+        name: what pictures and messages call it.
+        start: first key of query i; a value below 0 counts as 0.
+        stop: one past the last key of query i; above i + 1 it counts as i + 1, below start the interval is empty.
+        query_position: coordinate of query i in this region.
+        key_position: coordinate of key j in this region.
+    """
+
+    name: str
+    start: IndexMap = zero
+    stop: IndexMap = after_self
+    query_position: IndexMap = identity
+    key_position: IndexMap = identity
+
+    @classmethod
+    def band(
+        cls,
+        name: str,
+        nearest: int,
+        farthest: int | None = None,
+        *,
+        query_position: IndexMap = identity,
+        key_position: IndexMap = identity,
+    ) -> Region:
+        """The keys at distances nearest <= i - j < farthest (None: to the first key), in tokens."""
+        start = zero if farthest is None else lambda i: i - (farthest - 1)
+        return cls(name, start, lambda i: i - (nearest - 1), query_position, key_position)
+
+    def interval(self, queries: Tensor) -> tuple[Tensor, Tensor]:
+        """Start and stop, both int64 [n], of the queries [n], clamped to the causal range."""
+        start = self.start(queries).clamp(min=0)
+        stop = torch.minimum(self.stop(queries), queries + 1)
+        return start, torch.maximum(stop, start)
+
+    def within(self, window: int) -> Region:
+        """The same region without keys at distances of `window` tokens or more."""
+        start = self.start
+        return replace(self, start=lambda i: torch.maximum(start(i), i - (window - 1)))
