@@ -1,0 +1,74 @@
+"""What every attention backend is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from lampe.attention.view import PlanView
+from lampe.config import FrozenModel
+from lampe.positional.plan import PositionPlan
+from lampe.registry import Registry, validate
+
+
+class BackendConfig(FrozenModel):
+    """The fields of all backends."""
+
+    kind: str
+
+
+class AttentionBackend(ABC):
+    """Attention over a position plan; all backends return the same numbers.
+
+    Args:
+        config: the backend's own `Config`; None makes one from `fields`.
+    """
+
+    Config: ClassVar[type[BackendConfig]]
+
+    def __init__(self, config: BackendConfig | None = None, **fields: Any):
+        if config is None:
+            config = validate(self.Config, fields, f"attention backend {self.Config.model_fields['kind'].default!r}")
+        self.config: Any = config
+
+    @abstractmethod
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, view: PlanView) -> Tensor:
+        """Attention of the view's queries over the view's keys.
+
+        Notation: b batch, h query heads, g key-value heads (h is a multiple of g), t queries, s keys, d head dimension.
+
+        Args:
+            query: [b, h, t, d], not rotated.
+            key: [b, g, s, d], at the view's stored coordinate.
+            value: [b, g, s, d].
+            view: the plan seen from the t last of s tokens.
+
+        Returns:
+            [b, h, t, d]
+        """
+
+    def __call__(self, query: Tensor, key: Tensor, value: Tensor, plan: PositionPlan) -> Tensor:
+        """Attention of the last t of s tokens, for un-rotated query [b, h, t, d], key and value [b, g, s, d].
+
+        Raises:
+            ValueError: the shapes do not fit each other.
+        """
+        first = key.shape[2] - query.shape[2]
+        if first < 0 or query.shape[1] % key.shape[1] or key.shape != value.shape or query.shape[3] != key.shape[3]:
+            shapes = ", ".join(str(list(x.shape)) for x in (query, key, value))
+            raise ValueError(
+                f"query, key, value {shapes}: expected [b, h, t, d], [b, g, s, d], [b, g, s, d] with t <= s"
+            )
+        view = PlanView(plan, first, query.shape[2], dtype=query.dtype, device=query.device)
+        return self.forward(query, key, value, view)
+
+
+def _import_builtin() -> None:
+    import lampe.attention  # noqa: F401
+
+
+registry: Registry[AttentionBackend] = Registry(
+    "lampe.attention", AttentionBackend, "attention backend", builtin=_import_builtin
+)

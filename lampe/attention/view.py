@@ -1,0 +1,143 @@
+"""A plan seen from consecutive queries: what every layer of one forward pass shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from lampe.positional.plan import PositionPlan
+from lampe.positional.region import IndexMap, Region
+
+T = TypeVar("T")
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor, out: Tensor | None = None) -> Tensor:
+    """RoPE in the rotate-half layout on the leading 2 * len(cos) features; the others pass through.
+
+    Args:
+        x: [..., n, head_dim].
+        cos: [n, D / 2], of x's dtype.
+        sin: [n, D / 2].
+        out: where to write, of x's shape; it must not share memory with x.
+    """
+    half = cos.shape[-1]
+    out = torch.empty_like(x) if out is None else out
+    first, second = x[..., :half], x[..., half : 2 * half]
+    torch.mul(first, cos, out=out[..., :half]).addcmul_(second, sin, value=-1)
+    torch.mul(second, cos, out=out[..., half : 2 * half]).addcmul_(first, sin)
+    out[..., 2 * half :] = x[..., 2 * half :]
+    return out
+
+
+class PlanView:
+    """The queries first .. first + n_queries - 1 of a plan, over the keys 0 .. first + n_queries - 1.
+
+    Cosines, sines, intervals and whatever a backend derives from them are computed once and kept as long as the view: a
+    forward pass makes one view and shows it to all layers.
+
+    Args:
+        plan: the plan of the sequence.
+        first: index of the first query in its sequence.
+        n_queries: how many consecutive queries there are.
+        stored: the coordinate that the keys were already rotated to, None for keys as the projection made them.
+        dtype: of queries and keys; angles are fp32, cosines and sines are cast afterwards.
+    """
+
+    def __init__(
+        self,
+        plan: PositionPlan,
+        first: int,
+        n_queries: int,
+        *,
+        stored: IndexMap | None = None,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ):
+        self.plan = plan
+        self.first = first
+        self.n_queries = n_queries
+        self.n_keys = first + n_queries
+        self.stored = stored
+        self.dtype = dtype
+        self.device = torch.device(device)
+        self.queries = torch.arange(first, first + n_queries)
+        self.memo: dict[Hashable, object] = {}
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether every query owns exactly the keys up to itself, in one region."""
+
+        def check() -> bool:
+            if len(self.plan.regions) != 1:
+                return False
+            start, stop = self.interval(self.plan.regions[0])
+            return not bool(start.any()) and torch.equal(stop, self.queries + 1)
+
+        return self.once("is_causal", check)
+
+    def interval(self, region: Region) -> tuple[Tensor, Tensor]:
+        """First key and one past the last key of every query, int64 [n_queries] each."""
+        return self.once(("interval", region), lambda: region.interval(self.queries))
+
+    def rotate_query(self, query: Tensor, region: Region, begin: int, end: int) -> Tensor:
+        """Queries [..., end - begin, d] number begin .. end of this view, rotated and scaled for a region."""
+        cos, sin = self.once(("query", region), lambda: self._query_rotation(region))
+        return rotate(query, cos[begin:end], sin[begin:end])
+
+    def rotate_key(self, key: Tensor, region: Region) -> tuple[Tensor, int]:
+        """The keys that the queries own in a region, at the region's coordinate.
+
+        Args:
+            key: [..., n_keys, d], at the stored coordinate.
+
+        Returns:
+            keys [..., n, d], a view of `key` where nothing needs rotating, and the index of the first of them.
+        """
+        begin, end = self.once(("keys", region), lambda: _span(*self.interval(region)))
+        owned = key[..., begin:end, :]
+        if region.key_position == self.stored:
+            return owned, begin
+        rotation = ("key", region.key_position, begin, end)
+        cos, sin = self.once(rotation, lambda: self._key_rotation(region.key_position, begin, end))
+        return rotate(owned, cos, sin), begin
+
+    def store(self, key: Tensor, out: Tensor) -> None:
+        """Rotate the keys [..., n_queries, d] of the view's own tokens to the stored coordinate, into `out`."""
+        if self.stored is None:
+            out.copy_(key)
+            return
+        stored = self.stored
+        cos, sin = self.once("store", lambda: self._cos_sin(self.plan.angles(stored(self.queries))))
+        rotate(key, cos, sin, out=out)
+
+    def once(self, name: Hashable, make: Callable[[], T]) -> T:
+        """What `make` returned the first time it was asked for under this name."""
+        if name not in self.memo:
+            self.memo[name] = make()
+        return self.memo[name]  # type: ignore[return-value]
+
+    def _query_rotation(self, region: Region) -> tuple[Tensor, Tensor]:
+        angles = self.plan.angles(region.query_position(self.queries))
+        return self._cos_sin(angles, self.plan.query_scale(self.queries)[:, None])
+
+    def _key_rotation(self, position: IndexMap, begin: int, end: int) -> tuple[Tensor, Tensor]:
+        index = torch.arange(begin, end)
+        angles = self.plan.angles(position(index))
+        if self.stored is not None:
+            # Both angles are rounded to fp32 as if each were used alone, so that rotating twice lands where once does.
+            angles = angles.double() - self.plan.angles(self.stored(index)).double()
+        return self._cos_sin(angles)
+
+    def _cos_sin(self, angles: Tensor, scale: Tensor | float = 1.0) -> tuple[Tensor, Tensor]:
+        cos, sin = angles.cos() * scale, angles.sin() * scale
+        return cos.to(self.device, self.dtype), sin.to(self.device, self.dtype)
+
+
+def _span(start: Tensor, stop: Tensor) -> tuple[int, int]:
+    owns = stop > start
+    if not owns.any():
+        return 0, 0
+    return int(start[owns].min()), int(stop[owns].max())
