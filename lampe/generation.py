@@ -1,0 +1,189 @@
+"""Prefill, decoding, stopping and streaming."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lampe.attention import AttentionBackend
+from lampe.models.cache import KVCache
+from lampe.models.transformer import Transformer
+from lampe.positional import PositionalEncoding
+from lampe.sampling import Sampler, Sampling
+from lampe.tokenizers import StreamDecoder, Tokenizer
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A model that runs: what generation and evaluation need of it.
+
+    Attributes:
+        model: the decoder with its weights.
+        positional: the method, bound to the model.
+        backend: computes attention.
+        prefill_chunk: tokens of a prompt that pass through the layers at once; memory grows with it.
+    """
+
+    model: Transformer
+    positional: PositionalEncoding
+    backend: AttentionBackend
+    prefill_chunk: int = 4096
+
+    def cache(self, prompt_lengths: Sequence[int], budget: int = 0) -> KVCache:
+        """An empty cache with room for prompts of these lengths and `budget` new tokens each.
+
+        Rows of the same length share one plan; it is made for the prompt, or for prompt and budget, as the method's
+        config says.
+        """
+        extra = budget if self.positional.config.length == "total" else 0
+        plans = {length: self.positional.plan(length + extra) for length in dict.fromkeys(prompt_lengths)}
+        weight = self.model.model.embed_tokens.weight
+        config = self.model.config
+        if self.positional.config.sliding_window == "off":
+            config = config.model_copy(update={"sliding_windows": ()})
+        return KVCache.allocate(
+            config,
+            [plans[length] for length in prompt_lengths],
+            max(prompt_lengths) + budget,
+            dtype=weight.dtype,
+            device=weight.device,
+        )
+
+    @torch.inference_mode()
+    def forward(self, ids: Tensor, cache: KVCache, *, last: int | None = None) -> Tensor:
+        """Append tokens [b, t] in chunks; logits [b, last, vocab_size] of the last of them (None: all)."""
+        total = ids.shape[1]
+        last = total if last is None else min(last, total)
+        ids = ids.to(self.model.model.embed_tokens.weight.device)
+        parts = []
+        for begin in range(0, total, self.prefill_chunk):
+            chunk = ids[:, begin : begin + self.prefill_chunk]
+            end = begin + chunk.shape[1]
+            wanted = min(max(end - (total - last), 0), chunk.shape[1])
+            logits = self.model(chunk, cache, self.backend, last=wanted)
+            if wanted:
+                parts.append(logits)
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One decoded token: the row it belongs to, its id, and the text that became certain with it.
+
+    `text` is empty while a code point or a possible stop string is incomplete. `token` is None for text that was held
+    back when the row ended.
+    """
+
+    row: int
+    token: int | None
+    text: str
+
+
+class _Sequence:
+    """A row being generated."""
+
+    def __init__(
+        self, row: int, prompt: list[int], sampling: Sampling, end_ids: Sequence[int], text: TextStream | None
+    ):
+        self.row = row
+        self.tokens: list[int] = []
+        self.done = False
+        self._sampler = Sampler(sampling, prompt)
+        self._left = sampling.max_new_tokens
+        self._end_ids = () if sampling.ignore_eos else end_ids
+        self._text = text
+
+    def advance(self, logits: Tensor) -> Iterator[Piece]:
+        """Choose the next token from logits [vocab_size]; an end token ends the row and is not part of the answer."""
+        token = self._sampler.choose(logits)
+        self._left -= 1
+        ended = token in self._end_ids
+        if not ended:
+            self.tokens.append(token)
+            text = self._text.push(token) if self._text else ""
+            yield Piece(self.row, token, text)
+        stopped = self._text is not None and self._text.stopped
+        self.done = ended or stopped or self._left == 0
+        if self.done and self._text and (rest := self._text.flush()):
+            yield Piece(self.row, None, rest)
+
+
+def generate(
+    engine: Engine,
+    prompts: Sequence[list[int]],
+    sampling: Sampling,
+    *,
+    end_ids: Sequence[int] = (),
+    tokenizer: Tokenizer | None = None,
+) -> Iterator[Piece]:
+    """Continue several prompts at once; every row is what the same prompt gives alone.
+
+    Prompts are prefilled one after another, each under a plan for its own length; then all rows decode together until
+    they end.
+
+    Args:
+        prompts: token ids of each, none empty.
+        end_ids: tokens that end a row.
+        tokenizer: makes the text of the pieces; None leaves it empty and allows no stop strings.
+
+    Yields:
+        The tokens of all rows as they are made.
+    """
+    cache = engine.cache([len(prompt) for prompt in prompts], sampling.max_new_tokens)
+    sequences = []
+    for row, prompt in enumerate(prompts):
+        text = TextStream(tokenizer.stream(), sampling.stop) if tokenizer else None
+        sequence = _Sequence(row, prompt, sampling, end_ids, text)
+        logits = engine.forward(torch.tensor([prompt]), cache.select([row]), last=1)
+        yield from sequence.advance(logits[0, -1])
+        sequences.append(sequence)
+    while active := [sequence for sequence in sequences if not sequence.done]:
+        ids = torch.tensor([[sequence.tokens[-1]] for sequence in active])
+        logits = engine.forward(ids, cache.select([sequence.row for sequence in active]))
+        for sequence, row_logits in zip(active, logits, strict=True):
+            yield from sequence.advance(row_logits[-1])
+
+
+class TextStream:
+    """Text of a growing list of tokens, cut before the first stop string.
+
+    Args:
+        decoder: turns tokens into whole code points.
+        stop: strings that end the text; a tail that may become one is held back.
+    """
+
+    def __init__(self, decoder: StreamDecoder, stop: Sequence[str] = ()):
+        self.stopped = False
+        self._decoder = decoder
+        self._stop = tuple(stop)
+        self._held = ""
+
+    def push(self, token: int) -> str:
+        """The text that became certain with one more token."""
+        return self._release(self._decoder.push(token), final=False)
+
+    def flush(self) -> str:
+        """What was held back, at the end."""
+        return "" if self.stopped else self._release(self._decoder.flush(), final=True)
+
+    def _release(self, text: str, *, final: bool) -> str:
+        self._held += text
+        found = [index for stop in self._stop if (index := self._held.find(stop)) >= 0]
+        if found:
+            self.stopped = True
+            keep = min(found)
+        else:
+            keep = len(self._held) - (0 if final else self._possible_stop())
+        certain, self._held = self._held[:keep], self._held[keep:]
+        return certain
+
+    def _possible_stop(self) -> int:
+        """Length of the longest end of the held text that begins a stop string."""
+        longest = min(max(map(len, self._stop), default=1) - 1, len(self._held))
+        for length in range(longest, 0, -1):
+            if any(stop.startswith(self._held[-length:]) for stop in self._stop):
+                return length
+        return 0
