@@ -118,6 +118,7 @@ def generate(
     *,
     end_ids: Sequence[int] = (),
     tokenizer: Tokenizer | None = None,
+    cache: KVCache | None = None,
 ) -> Iterator[Piece]:
     """Continue several prompts at once; every row is what the same prompt gives alone.
 
@@ -128,11 +129,13 @@ def generate(
         prompts: token ids of each, none empty.
         end_ids: tokens that end a row.
         tokenizer: makes the text of the pieces; None leaves it empty and allows no stop strings.
+        cache: tokens that stand before the prompts, a row for each; None begins with an empty one.
 
     Yields:
         The tokens of all rows as they are made.
     """
-    cache = engine.cache([len(prompt) for prompt in prompts], sampling.max_new_tokens)
+    if cache is None:
+        cache = engine.cache([len(prompt) for prompt in prompts], sampling.max_new_tokens)
     sequences = []
     for row, prompt in enumerate(prompts):
         text = TextStream(tokenizer.stream(), sampling.stop) if tokenizer else None

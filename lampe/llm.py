@@ -1,0 +1,247 @@
+"""The facade: a checkpoint, its tokenizer, a positional method, and what one does with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import torch
+from pydantic import BaseModel
+from torch import Tensor
+
+from lampe import attention as attention_backends
+from lampe import positional as positional_methods
+from lampe.attention import AttentionBackend
+from lampe.checkpoint import checkpoint_dtype, load_weights, read_config, resolve, save_checkpoint
+from lampe.config import ModelConfig
+from lampe.errors import ConfigError, TokenizerError
+from lampe.generation import Engine, generate
+from lampe.models.transformer import Transformer
+from lampe.positional import PositionalEncoding
+from lampe.registry import validate
+from lampe.sampling import Sampling
+from lampe.tokenizers import Message, Tokenizer, load_tokenizer
+
+PositionalSpec = str | Mapping[str, Any] | BaseModel | PositionalEncoding | None
+"""A name, a mapping with `kind`, a config, a method, or None for what the checkpoint was made with."""
+
+Prompt = str | Sequence[int]
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class LLM:
+    """A language model with an interchangeable positional method.
+
+    Use `LLM.load`; the constructor takes the parts.
+
+    Args:
+        model: the decoder with its weights.
+        tokenizer: None for a model that is only given token ids.
+        positional: the method; None is what the checkpoint was made with.
+        attention: the backend, by name, config or object.
+        prefill_chunk: tokens of a prompt that pass through the layers at once.
+    """
+
+    def __init__(
+        self,
+        model: Transformer,
+        tokenizer: Tokenizer | None = None,
+        *,
+        positional: PositionalSpec = None,
+        attention: str | Mapping[str, Any] | AttentionBackend = "auto",
+        prefill_chunk: int = 4096,
+    ):
+        self.model = model
+        self.tokenizer = tokenizer
+        if not isinstance(attention, AttentionBackend):
+            attention = attention_backends.create(attention)
+        if prefill_chunk < 1:
+            raise ConfigError(f"prefill_chunk = {prefill_chunk}: expected at least 1 token")
+        self.engine = Engine(model, _bind(positional, model.config), attention, prefill_chunk)
+
+    @classmethod
+    def load(
+        cls,
+        name_or_folder: str | Path,
+        *,
+        positional: PositionalSpec = None,
+        dtype: str | torch.dtype = "auto",
+        device: str | torch.device = "auto",
+        attention: str | Mapping[str, Any] | AttentionBackend = "auto",
+        prefill_chunk: int = 4096,
+        revision: str | None = None,
+        offline: bool | None = None,
+    ) -> LLM:
+        """Load a checkpoint folder, or a model of the Hugging Face hub (extra `hub`).
+
+        Args:
+            name_or_folder: a folder with config.json and safetensors, or a hub name such as "org/model".
+            positional: replaces the method the checkpoint was made with.
+            dtype: "auto" (that of the file), "float32", "bfloat16", "float16", or a torch dtype.
+            device: "auto" takes an accelerator where there is one.
+            attention: backend name or config.
+            prefill_chunk: tokens of a prompt that pass through the layers at once; bounds memory, changes no logits.
+            revision: of the hub model.
+            offline: use only what the hub cache holds; None leaves it to huggingface_hub.
+
+        Raises:
+            CheckpointError: the folder cannot be loaded as it stands.
+            ConfigError: its config.json, or an argument, names something unknown.
+            TokenizerError: its tokenizer files cannot be used.
+        """
+        folder = resolve(name_or_folder, revision=revision, offline=offline)
+        config = read_config(folder)
+        # Everything that can be refused is refused before the weights are read.
+        _bind(positional, config)
+        torch_dtype = checkpoint_dtype(folder) if dtype == "auto" else _dtype(dtype)
+        torch_device = _default_device() if device == "auto" else torch.device(device)
+        tokenizer = load_tokenizer(folder)
+        with torch.device("meta"):
+            model = Transformer(config)
+        load_weights(model, folder, dtype=torch_dtype, device=torch_device)
+        return cls(model.eval(), tokenizer, positional=positional, attention=attention, prefill_chunk=prefill_chunk)
+
+    @property
+    def config(self) -> ModelConfig:
+        """The shape of the model."""
+        return self.model.config
+
+    @property
+    def positional(self) -> PositionalEncoding:
+        """The positional method, bound to the model."""
+        return self.engine.positional
+
+    def with_positional(self, positional: PositionalSpec) -> LLM:
+        """The same weights and tokenizer under another method; this model is left as it is."""
+        return LLM(
+            self.model,
+            self.tokenizer,
+            positional=positional,
+            attention=self.engine.backend,
+            prefill_chunk=self.engine.prefill_chunk,
+        )
+
+    def save(self, folder: str | Path) -> None:
+        """Write config.json, safetensors and tokenizer files, as transformers and `LLM.load` read them."""
+        save_checkpoint(self.model.state_dict(), self.config, Path(folder))
+        if self.tokenizer is not None:
+            self.tokenizer.save(Path(folder))
+
+    def logits(self, ids: Tensor | Sequence[Sequence[int]], *, last: int | None = None) -> Tensor:
+        """Logits of token ids.
+
+        Args:
+            ids: [b, t]; every row has its own plan for t tokens.
+            last: only those of so many last positions; None for all t.
+
+        Returns:
+            [b, last, vocab_size], of the weights' dtype.
+        """
+        ids = torch.as_tensor(ids, dtype=torch.int64)
+        if ids.ndim != 2 or 0 in ids.shape:
+            raise ValueError(f"ids {list(ids.shape)}: expected [batch, length] with at least one token")
+        self._check_ids(ids.flatten().tolist())
+        return self.engine.forward(ids, self.engine.cache([ids.shape[1]] * ids.shape[0]), last=last)
+
+    @overload
+    def generate(self, prompt: str, *, stream: bool = ..., **sampling: Any) -> str: ...
+    @overload
+    def generate(self, prompt: Sequence[int], *, stream: bool = ..., **sampling: Any) -> list[int]: ...
+    @overload
+    def generate(self, prompt: Sequence[str], *, stream: bool = ..., **sampling: Any) -> list[str]: ...
+    @overload
+    def generate(self, prompt: Sequence[Sequence[int]], *, stream: bool = ..., **sampling: Any) -> list[list[int]]: ...
+    def generate(self, prompt: Any, *, stream: bool = False, **sampling: Any) -> Any:
+        """Continue one prompt or many; each is what it would be alone.
+
+        Args:
+            prompt: text, token ids, or a list of either. Text is encoded with what the tokenizer adds (BOS).
+            stream: return an iterator instead: of text for one prompt, of `Piece` for many.
+            sampling: the fields of `lampe.Sampling`: max_new_tokens, temperature, top_k, top_p, min_p,
+                repetition_penalty, seed, stop, ignore_eos.
+
+        Returns:
+            The new text for text, the new ids for ids, a list for a list.
+        """
+        rules = validate(Sampling, sampling, "generate")
+        many, texts, prompts = self._prompts(prompt)
+        if rules.stop and self.tokenizer is None:
+            raise TokenizerError("stop strings need a tokenizer, and this model was made without one")
+        end_ids = (*self.config.eos_token_ids, *(self.tokenizer.eos_ids if self.tokenizer else ()))
+        pieces = generate(self.engine, prompts, rules, end_ids=end_ids, tokenizer=self.tokenizer)
+        if stream:
+            return pieces if many else (piece.text for piece in pieces if piece.text)
+        answers: list[Any] = ["" for _ in prompts] if texts else [[] for _ in prompts]
+        for piece in pieces:
+            if texts:
+                answers[piece.row] += piece.text
+            elif piece.token is not None:
+                answers[piece.row].append(piece.token)
+        return answers if many else answers[0]
+
+    def chat(
+        self, messages: Sequence[Message | Mapping[str, str]], *, stream: bool = False, **sampling: Any
+    ) -> str | Iterator[str]:
+        """The assistant's next answer, through the checkpoint's chat template.
+
+        Args:
+            messages: role and content of every turn so far.
+            stream: return an iterator of text.
+            sampling: as in `generate`.
+        """
+        ids = self._tokenizer.encode_chat(messages, add_generation_prompt=True)
+        rules = validate(Sampling, sampling, "chat")
+        end_ids = (*self.config.eos_token_ids, *self._tokenizer.eos_ids)
+        pieces = generate(self.engine, [ids], rules, end_ids=end_ids, tokenizer=self._tokenizer)
+        text = (piece.text for piece in pieces if piece.text)
+        return text if stream else "".join(text)
+
+    @property
+    def _tokenizer(self) -> Tokenizer:
+        if self.tokenizer is None:
+            raise TokenizerError("this needs a tokenizer, and the model was made without one")
+        return self.tokenizer
+
+    def _prompts(self, prompt: Any) -> tuple[bool, bool, list[list[int]]]:
+        """Whether there are many prompts, whether they are text, and their ids."""
+        if isinstance(prompt, Tensor):
+            prompt = prompt.tolist()
+        many = not isinstance(prompt, str) and len(prompt) > 0 and not isinstance(prompt[0], int)
+        rows = list(prompt) if many else [prompt]
+        texts = isinstance(rows[0], str)
+        if any(isinstance(row, str) != texts for row in rows):
+            raise ValueError("prompts are all text or all token ids, not both")
+        encoded = [self._tokenizer.encode(row) if texts else [int(token) for token in row] for row in rows]
+        for row, ids in enumerate(encoded):
+            if not ids:
+                raise ValueError(f"prompt {row} is empty: a prompt needs at least one token")
+            self._check_ids(ids)
+        return many, texts, encoded
+
+    def _check_ids(self, ids: Sequence[int]) -> None:
+        size = self.config.vocab_size
+        wrong = next((token for token in ids if not 0 <= token < size), None)
+        if wrong is not None:
+            raise ValueError(f"token id {wrong}: the vocabulary has ids 0 to {size - 1}")
+
+
+def _bind(positional: PositionalSpec, config: ModelConfig) -> PositionalEncoding:
+    if isinstance(positional, PositionalEncoding):
+        return positional.bind(config)
+    return positional_methods.create(positional or config.rope.scaling or "rope", config)
+
+
+def _dtype(dtype: str | torch.dtype) -> torch.dtype:
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    if dtype not in DTYPES:
+        raise ConfigError(f"dtype = {dtype!r}: expected 'auto', {', '.join(map(repr, DTYPES))}")
+    return DTYPES[dtype]
+
+
+def _default_device() -> torch.device:
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
