@@ -92,8 +92,8 @@ class ModelConfig(FrozenModel):
     def _consistent(self) -> ModelConfig:
         if self.n_heads % self.n_kv_heads:
             raise ValueError(f"n_heads = {self.n_heads} is no multiple of n_kv_heads = {self.n_kv_heads}")
-        if self.rope.dim > self.head_dim:
-            raise ValueError(f"rope.dim = {self.rope.dim} exceeds head_dim = {self.head_dim}")
+        if self.rope.dim != self.head_dim:
+            raise ValueError(f"rope.dim = {self.rope.dim} must be head_dim = {self.head_dim}: no partial rotation")
         if self.sliding_windows and len(self.sliding_windows) != self.n_layers:
             raise ValueError(f"sliding_windows has {len(self.sliding_windows)} entries for {self.n_layers} layers")
         return self

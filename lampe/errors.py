@@ -37,9 +37,9 @@ class MissingExtraError(LampeError, ImportError):
 
 
 def closest(name: str, known: Iterable[str]) -> str:
-    """Return ", did you mean 'x'" for the nearest of `known`, or an empty string when none is near."""
+    """Return " (did you mean 'x'?)" for the nearest of `known`, or an empty string when none is near."""
     near = difflib.get_close_matches(name.lower(), sorted(known), n=1, cutoff=0.5)
-    return f", did you mean {near[0]!r}" if near else ""
+    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def explain(error: ValidationError, subject: str, fields: Iterable[str]) -> str:

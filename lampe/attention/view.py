@@ -15,20 +15,19 @@ T = TypeVar("T")
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor, out: Tensor | None = None) -> Tensor:
-    """RoPE in the rotate-half layout on the leading 2 * len(cos) features; the others pass through.
+    """RoPE in the rotate-half layout: feature k turns with feature k + d / 2.
 
     Args:
-        x: [..., n, head_dim].
-        cos: [n, D / 2], of x's dtype.
-        sin: [n, D / 2].
+        x: [..., n, d].
+        cos: [n, d / 2], of x's dtype.
+        sin: [n, d / 2].
         out: where to write, of x's shape; it must not share memory with x.
     """
     half = cos.shape[-1]
     out = torch.empty_like(x) if out is None else out
-    first, second = x[..., :half], x[..., half : 2 * half]
+    first, second = x[..., :half], x[..., half:]
     torch.mul(first, cos, out=out[..., :half]).addcmul_(second, sin, value=-1)
-    torch.mul(second, cos, out=out[..., half : 2 * half]).addcmul_(first, sin)
-    out[..., 2 * half :] = x[..., 2 * half :]
+    torch.mul(second, cos, out=out[..., half:]).addcmul_(first, sin)
     return out
 
 

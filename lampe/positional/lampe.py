@@ -160,5 +160,7 @@ class Mapping:
 
 def shifted(position: IndexMap, shift: int | Fraction) -> IndexMap:
     """The coordinate `position` moved by a constant."""
-    offset = float(shift) if isinstance(shift, Fraction) else shift
-    return lambda index: position(index) + offset
+    if isinstance(shift, int):
+        return lambda index: position(index) + shift
+    offset = float(shift)
+    return lambda index: position(index).double() + offset

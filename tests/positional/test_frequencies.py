@@ -1,0 +1,154 @@
+"""Frequencies and temperatures: check values, and transformers' own functions."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import LlamaConfig
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+from lampe.config import RopeConfig
+from lampe.errors import ConfigError
+from lampe.positional import NTK, PI, DynamicNTK, Llama3, LongRoPE, PositionWarning, RoPE, YaRN
+
+
+def rope(theta: float, dim: int, window: int, longest: int | None = None) -> RopeConfig:
+    return RopeConfig(theta=theta, dim=dim, max_position=longest or window, original_window=window)
+
+
+def base_of(inv_freq: torch.Tensor) -> float:
+    """The base behind frequencies base^(-2k/D)."""
+    dim = 2 * len(inv_freq)
+    return float(inv_freq[-1].double()) ** (-dim / (dim - 2))
+
+
+def test_check_values_of_ntk():
+    assert base_of(NTK(factor=4).bind(rope(1e4, 128, 4096)).plan(64).inv_freq) == pytest.approx(40889.942, rel=1e-5)
+    dynamic = DynamicNTK(factor=2).bind(rope(1e4, 128, 4096))
+    assert base_of(dynamic.plan(8192).inv_freq) == pytest.approx(30527.737, rel=1e-5)
+    assert torch.equal(dynamic.plan(100).inv_freq, RoPE().bind(rope(1e4, 128, 4096)).plan(100).inv_freq)
+
+
+@pytest.mark.parametrize(
+    ("theta", "factor", "window", "ends", "ratios", "temperature"),
+    [
+        (1e4, 8, 4096, (20, 46), [1, 0.8654, 0.5962, 0.3269, 0.125], 1.207944),
+        (1e4, 16, 4096, (20, 46), None, 1.277259),
+        (1e6, 4, 32768, (23, 40), [1, 0.9559, 0.6029, 0.25, 0.25], 1.138629),
+        (5e5, 4, 8192, (18, 35), None, 1.138629),
+    ],
+)
+def test_check_values_of_yarn(theta, factor, window, ends, ratios, temperature):
+    method = YaRN(factor=factor).bind(rope(theta, 128, window))
+    plan = method.plan(64)
+    assert method.ramp_ends() == ends
+    assert plan.temperature == pytest.approx(temperature, abs=1e-6)
+    if ratios:
+        trained = RoPE().bind(rope(theta, 128, window)).plan(64).inv_freq
+        assert (plan.inv_freq / trained)[[16, 24, 32, 40, 48]].tolist() == pytest.approx(ratios, abs=1e-4)
+
+
+def test_check_values_of_llama3():
+    bound = rope(5e5, 128, 8192)
+    ratio = Llama3(factor=8).bind(bound).plan(64).inv_freq / RoPE().bind(bound).plan(64).inv_freq
+    assert (ratio[:29] == 1).all()
+    assert ratio[29:35].tolist() == pytest.approx([0.8282, 0.6437, 0.4935, 0.3711, 0.2714, 0.1902], abs=1e-4)
+    assert (ratio[35:] == 0.125).all()
+
+
+def test_check_value_of_longrope():
+    factors = (1.0,) * 48
+    method = LongRoPE(short_factor=factors, long_factor=factors).bind(rope(1e4, 96, 4096, longest=131072))
+    assert method.plan(64).temperature == pytest.approx(1.190238, abs=1e-6)
+
+
+@pytest.mark.parametrize("method", [PI(), NTK(), YaRN()])
+def test_without_a_factor_the_checkpoint_or_the_length_sets_it(method):
+    assert method.bind(rope(1e4, 64, 2048, longest=8192)).factor(100) == 4
+    assert method.bind(rope(1e4, 64, 2048)).factor(6144) == 3
+    assert method.bind(rope(1e4, 64, 2048)).factor(100) == 1
+
+
+SCALINGS = {
+    "linear": (PI, {"factor": 4.0}),
+    "dynamic": (DynamicNTK, {"factor": 2.0}),
+    "yarn": (YaRN, {"factor": 4.0}),
+    "llama3": (Llama3, {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}),
+    "longrope": (LongRoPE, {"factor": 4.0}),
+}
+
+
+@pytest.mark.parametrize("kind", SCALINGS)
+@given(
+    theta=st.sampled_from([1e4, 5e5, 1e6]),
+    dim=st.sampled_from([32, 64, 96, 128]),
+    window=st.sampled_from([2048, 4096, 8192, 32768]),
+    length=st.integers(1, 100000),
+    data=st.data(),
+)
+def test_frequencies_equal_those_of_transformers(kind, theta, dim, window, length, data):
+    cls, fields = SCALINGS[kind]
+    fields = dict(fields)
+    if kind == "longrope":
+        fields |= {
+            name: tuple(1 + k * step for k in range(dim // 2))
+            for name, step in (("short_factor", 0.01), ("long_factor", 0.5))
+        }
+    if kind == "yarn":
+        fields |= data.draw(
+            st.sampled_from(
+                [
+                    {},
+                    {"attention_factor": 1.5},
+                    {"mscale": 0.7, "mscale_all_dim": 1.0},
+                    {"beta_fast": 16.0, "beta_slow": 2.0},
+                    {"truncate": False},
+                ]
+            )
+        )
+    parameters = {
+        "rope_type": kind,
+        "rope_theta": theta,
+        **{k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()},
+    }
+    if kind in ("yarn", "llama3", "longrope"):
+        parameters["original_max_position_embeddings"] = window
+    config = LlamaConfig(
+        hidden_size=4 * dim,
+        num_attention_heads=4,
+        head_dim=dim,
+        max_position_embeddings=window,
+        rope_parameters=parameters,
+    )
+    expected, temperature = ROPE_INIT_FUNCTIONS[kind](config, seq_len=length)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PositionWarning)
+        plan = cls(**fields).bind(rope(theta, dim, window)).plan(length)
+    torch.testing.assert_close(plan.inv_freq, expected, rtol=3e-7, atol=0)
+    assert plan.temperature == pytest.approx(temperature, rel=1e-12)
+
+
+def test_angles_are_exact_where_bf16_would_not_be():
+    plan = RoPE(original_window=200000).bind(rope(1e4, 64, 4096)).plan(131072)
+    angles = plan.angles(torch.tensor([257, 131071]))
+    assert angles.dtype == torch.float32
+    assert angles[:, 0].tolist() == [257.0, 131071.0]
+    # fp32 holds the product to half a unit in the last place.
+    assert float(angles[1, 3]) == pytest.approx(131071 * 1e4 ** (-6 / 64), rel=2**-22)
+    assert math.isclose(float(angles[0, 31]), 257 * 1e4 ** (-62 / 64), rel_tol=2**-22)
+
+
+def test_longrope_names_a_wrong_number_of_factors():
+    method = LongRoPE(short_factor=(1.0,) * 31, long_factor=(1.0,) * 32).bind(rope(1e4, 64, 4096))
+    with pytest.raises(ConfigError, match="short_factor holds 31 factors, the rotary dimension 64 needs 32"):
+        method.plan(10)
+
+
+def test_llama3_needs_ordered_factors():
+    with pytest.raises(ConfigError, match=r"high_freq_factor = 1.0 must exceed 4.0"):
+        Llama3(low_freq_factor=4, high_freq_factor=1)
