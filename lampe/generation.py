@@ -64,7 +64,7 @@ class Engine:
             end = begin + chunk.shape[1]
             wanted = min(max(end - (total - last), 0), chunk.shape[1])
             logits = self.model(chunk, cache, self.backend, last=wanted)
-            if wanted:
+            if wanted or end == total:
                 parts.append(logits)
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
