@@ -53,8 +53,10 @@ def explain(error: ValidationError, subject: str, fields: Iterable[str]) -> str:
     known = list(fields)
     parts = []
     for item in error.errors(include_url=False):
-        field = ".".join(str(part) for part in item["loc"]) or "value"
-        if item["type"] == "extra_forbidden":
+        field = ".".join(str(part) for part in item["loc"])
+        if not item["loc"]:
+            parts.append(item["msg"].removeprefix("Value error, "))
+        elif item["type"] == "extra_forbidden":
             parts.append(f"unknown field {field!r}{closest(field, known)}; fields: {', '.join(known)}")
         elif item["type"] == "missing":
             parts.append(f"{field!r} is missing")

@@ -12,9 +12,9 @@ from lampe.attention.sdpa import SDPAAttention
 from lampe.attention.view import PlanView
 
 
-@registry.register("auto", summary="sdpa where the plan is one causal region, chunked otherwise")
+@registry.register("auto", summary="sdpa for a whole prompt in one causal region, chunked otherwise")
 class AutoAttention(AttentionBackend):
-    """sdpa for one causal region of a whole prompt or of a single query, chunked for everything else."""
+    """sdpa for one causal region of a whole prompt, chunked for several regions and for queries after a cache."""
 
     class Config(BackendConfig):
         kind: Literal["auto"] = "auto"
@@ -25,5 +25,5 @@ class AutoAttention(AttentionBackend):
         self._chunked = ChunkedAttention()
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, view: PlanView) -> Tensor:
-        plain = view.is_causal and view.n_queries in (1, view.n_keys)
+        plain = view.n_queries == view.n_keys and view.is_causal
         return (self._sdpa if plain else self._chunked).forward(query, key, value, view)
