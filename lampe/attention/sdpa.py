@@ -28,7 +28,7 @@ class SDPAAttention(AttentionBackend):
             raise ValueError(f"sdpa takes plans of one causal region, not ({names}); use attention 'auto' or 'chunked'")
         region = view.plan.regions[0]
         rotated, _ = view.rotate_key(key, region)
-        query = view.rotate_query(query, region, 0, view.n_queries)
+        query = view.rotate_query(query, region)
         mask = None
         if 1 < view.n_queries < view.n_keys:
             keys = torch.arange(view.n_keys)

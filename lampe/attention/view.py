@@ -81,10 +81,9 @@ class PlanView:
         """First key and one past the last key of every query, int64 [n_queries] each."""
         return self.once(("interval", region), lambda: region.interval(self.queries))
 
-    def rotate_query(self, query: Tensor, region: Region, begin: int, end: int) -> Tensor:
-        """Queries [..., end - begin, d] number begin .. end of this view, rotated and scaled for a region."""
-        cos, sin = self.once(("query", region), lambda: self._query_rotation(region))
-        return rotate(query, cos[begin:end], sin[begin:end])
+    def rotate_query(self, query: Tensor, region: Region) -> Tensor:
+        """The queries [..., n_queries, d], rotated and scaled for a region."""
+        return rotate(query, *self.once(("query", region), lambda: self._query_rotation(region)))
 
     def rotate_key(self, key: Tensor, region: Region) -> tuple[Tensor, int]:
         """The keys that the queries own in a region, at the region's coordinate.

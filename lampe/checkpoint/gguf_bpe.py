@@ -40,7 +40,6 @@ class ByteLevel:
 
 _LLAMA_BPE = ByteLevel(split=_LLAMA3, ignore_merges=True, add_bos=True)
 BYTE_LEVEL = {
-    "default": ByteLevel(),
     "gpt-2": ByteLevel(),
     "llama-bpe": _LLAMA_BPE,
     "llama-v3": _LLAMA_BPE,

@@ -8,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lampe.attention import AutoAttention, ChunkedAttention, DenseAttention, PlanView, SDPAAttention
-from lampe.attention.kernels import _plain, merge_tiles, tile_attention
+from lampe.attention.kernels import Merger, _plain, tile_attention
+from lampe.attention.tiles import cut
 from lampe.positional import LaMPE, PositionPlan, Region, RoPE
 from tests.methods import METHODS, ROPE
 
 pytestmark = pytest.mark.filterwarnings("ignore::lampe.positional.PositionWarning")
+
 
 def inputs(batch: int, groups: int, ratio: int, queries: int, keys: int, dtype=torch.float32, seed: int = 0):
     generator = torch.Generator().manual_seed(seed)
@@ -150,21 +152,58 @@ def test_shapes_that_do_not_fit_are_refused():
 @given(seed=st.integers(0, 1000), rows=st.integers(1, 40), keys=st.integers(1, 90))
 def test_the_fused_tile_equals_the_plain_one(seed, rows, keys):
     q, k, v = inputs(2, 2, 3, rows, keys, seed=seed)
-    bias = torch.zeros(rows, keys).masked_fill(
-        torch.rand(rows, keys, generator=torch.Generator().manual_seed(seed)) < 0.7, -torch.inf
-    )
+    masked = torch.rand(rows, keys, generator=torch.Generator().manual_seed(seed)) < 0.7
+    bias = torch.zeros(rows, keys).masked_fill(masked, -torch.inf)
     bias[0] = -torch.inf
     for mask in (None, bias):
-        (out, log_sum_exp), (plain, plain_log_sum_exp) = tile_attention(q, k, v, mask), _plain(q, k, v, mask)
-        torch.testing.assert_close(log_sum_exp, plain_log_sum_exp, atol=1e-5, rtol=1e-5)
-        seen = ~torch.isneginf(log_sum_exp)
-        torch.testing.assert_close(out[seen], plain[seen], atol=1e-5, rtol=1e-5)
-        assert torch.isfinite(out).all()
-        assert torch.isfinite(plain).all()
+        assert_tiles_equal(tile_attention(q, k, v, bias=mask), _plain(q, k, v, "rectangle", mask))
+    square = inputs(2, 2, 3, rows, rows, seed=seed)
+    assert_tiles_equal(tile_attention(*square, shape="causal"), _plain(*square, "causal", None))
+    later = torch.full((rows, rows), -torch.inf).tril(-1)
+    assert_tiles_equal(tile_attention(*square, shape="anticausal"), _plain(*square, "rectangle", later))
 
 
-def test_merging_tiles_gives_attention_over_their_union():
+def assert_tiles_equal(found, expected):
+    torch.testing.assert_close(found[1], expected[1], atol=1e-5, rtol=1e-5)
+    seen = ~torch.isneginf(found[1])
+    torch.testing.assert_close(found[0][seen], expected[0][seen], atol=1e-5, rtol=1e-5)
+    assert torch.isfinite(found[0]).all()
+    assert torch.isfinite(expected[0]).all()
+
+
+@pytest.mark.parametrize(
+    "cuts", [[(0, 6, 0, 40)], [(0, 6, 0, 3), (0, 6, 3, 40)], [(0, 4, 0, 9), (0, 6, 9, 40), (4, 6, 0, 9)]]
+)
+def test_merging_tiles_gives_attention_over_their_union(cuts):
     q, k, v = inputs(1, 2, 2, 6, 40)
-    tiles = [tile_attention(q, k[:, :, a:b], v[:, :, a:b], None) for a, b in ((0, 3), (3, 30), (30, 40))]
-    nothing = (torch.full_like(q, 7.0), torch.full(q.shape[:3], -torch.inf))
-    torch.testing.assert_close(merge_tiles([*tiles, nothing]), tile_attention(q, k, v, None)[0], atol=1e-6, rtol=1e-5)
+    merger = Merger(q)
+    for first, last, low, high in cuts:
+        merger.add(first, last, *tile_attention(q[:, :, first:last], k[:, :, low:high], v[:, :, low:high]))
+        merger.add(first, last, torch.full_like(q[:, :, first:last], 7.0), torch.full((1, 4, last - first), -torch.inf))
+    torch.testing.assert_close(merger.result(), tile_attention(q, k, v)[0], atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", METHODS)
+@given(data=st.data())
+def test_tiles_hold_every_pair_of_a_region_once_and_masks_stay_small(name, data):
+    method = METHODS[name].example.bind(ROPE)
+    plan = method.plan(data.draw(st.integers(1, 400))).within(data.draw(st.sampled_from([None, 60])))
+    first, n_queries, block = (
+        data.draw(st.integers(0, 400)),
+        data.draw(st.integers(1, 400)),
+        data.draw(st.sampled_from([1, 16, 64])),
+    )
+    view = PlanView(plan, first, n_queries)
+    for region in plan.regions:
+        start, stop = view.interval(region)
+        keys = torch.arange(view.n_keys)
+        expected = ((keys >= start[:, None]) & (keys < stop[:, None])).int()
+        found = torch.zeros_like(expected)
+        for tile in cut(view, region, block):
+            (a, b), (low, high) = tile.queries, tile.keys
+            pairs = torch.ones(b - a, high - low) if tile.bias is None else tile.bias.exp()
+            found[a:b, low:high] += {"causal": pairs.tril(), "anticausal": pairs.triu()}.get(tile.shape, pairs).int()
+            if tile.bias is not None:
+                assert tile.bias.shape[0] <= block
+                assert tile.bias.shape[1] <= 4 * block
+        assert torch.equal(found, expected)

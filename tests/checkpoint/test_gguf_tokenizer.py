@@ -178,7 +178,7 @@ def test_user_defined_tokens_are_found_but_not_special(tmp_path):
     assert tokenizer.decode(ids, skip_special_tokens=True) == "he<think>"
 
 
-@pytest.mark.parametrize("pre", ["gpt-2", "default"])
+@pytest.mark.parametrize("pre", ["gpt-2"])
 def test_gpt_2_splits(pre, tmp_path):
     tokens = [*sorted(ALPHABET.values()), "12", "'s", "Ġa", "ĠĠ"]
     written(tmp_path, byte_tokenizer(pre, tokens, ["1 2", "' s", "Ġ a", "Ġ Ġ"], eos=260))
@@ -259,7 +259,7 @@ def pieces_of(model: SentencePieceProcessor, space_prefix: bool | None = None, p
     def write(writer: GGUFWriter) -> None:
         size = model.vocab_size()
         writer.add_tokenizer_model("llama")
-        writer.add_tokenizer_pre("default")
+        writer.add_tokenizer_pre("gpt-2")
         writer.add_token_list([*map(model.IdToPiece, range(size)), *(f"[PAD{size + i}]" for i in range(padding))])
         writer.add_token_scores([*map(model.GetScore, range(size)), *[-10000.0] * padding])
         types = [next((kind for kind, holds in kinds.items() if holds(token)), 1) for token in range(size)]

@@ -1,0 +1,40 @@
+# Every target sets up what it needs in .venv; nothing outside the project is touched.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test test-all lint bench docs clean
+
+# The real model past its trained window: RoPE, YaRN and LaMPE. ARGS="--text FILE --minutes 0" goes to the program.
+demo: $(READY)
+	$(BIN)/python -m examples.demo $(ARGS)
+
+# Formatting, types, and all tests, the slow ones too.
+test: lint
+	$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+# What has a benchmark so far; each writes a table and JSON to out/.
+bench: $(READY)
+	$(BIN)/python -m benchmarks.prefill $(ARGS)
+
+# The pages under docs/ are Markdown; what is generated in them is written anew, and every block is run.
+docs: $(READY)
+	$(BIN)/python -m docs.build
+	$(BIN)/python -m pytest tests/test_docs.py
+
+clean:
+	rm -rf $(VENV) out .cache
+
+# torch first and alone: its exact version is in constraints.txt, so that pip does not look for a newer one.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==$(shell sed -n 's/^torch==//p' constraints.txt)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@

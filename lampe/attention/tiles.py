@@ -1,0 +1,120 @@
+"""Cutting a region into tiles that a fused kernel runs without an N x N mask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from lampe.attention.view import PlanView
+from lampe.positional.region import Region
+
+Shape = Literal["rectangle", "causal", "anticausal"]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A block of a view's queries against a block of keys, both as half-open ranges.
+
+    Attributes:
+        queries: counted from the first of the view.
+        keys: counted from the first of the sequence.
+        shape: every pair; or of a square the pairs with key <= query ("causal"), or with key >= query ("anticausal").
+        bias: where no shape fits, 0 for the pairs of the tile and -inf for the others, [queries, keys].
+    """
+
+    queries: tuple[int, int]
+    keys: tuple[int, int]
+    shape: Shape = "rectangle"
+    bias: Tensor | None = None
+
+
+def cut(view: PlanView, region: Region, block: int) -> list[Tile]:
+    """Tiles that are disjoint and together hold every pair of a region.
+
+    Where one end of the queries' intervals stays and the other moves along with the query, one rectangle and one
+    triangle do, however many queries there are. Elsewhere (bands, other ends) `block` queries at a time get a rectangle
+    and masked edges, which are at most `block` keys wide for ends that move along.
+    """
+    start, stop = view.interval(region)
+    run_end = _run_ends(start, stop)
+    owners = (stop > start).nonzero()[:, 0].tolist()
+    tiles: list[Tile] = []
+    done = 0
+    for query in owners:
+        if query < done:
+            continue
+        straight = _straight(start, stop, query, run_end[query]) if run_end[query] - query > block else None
+        if straight is not None:
+            tiles.extend(straight)
+            done = run_end[query]
+        else:
+            done = min(query + block, len(start))
+            tiles.extend(_irregular(view, start, stop, query, done))
+    return tiles
+
+
+def _run_ends(start: Tensor, stop: Tensor) -> list[int]:
+    """For every query the end of the run of queries over which both ends move in even steps, beginning with it."""
+    count = len(start)
+    steps = torch.stack([start.diff(), stop.diff()], dim=1)
+    changes = (steps[1:] != steps[:-1]).any(dim=1).nonzero()[:, 0] + 2
+    boundaries = torch.cat([changes, torch.tensor([count])])
+    # A run that begins with query i is ended by the first change of step after it.
+    nearest = torch.searchsorted(boundaries, torch.arange(count) + 2)
+    return boundaries[nearest.clamp(max=len(boundaries) - 1)].tolist()
+
+
+def _straight(start: Tensor, stop: Tensor, first: int, last: int) -> list[Tile] | None:
+    """The tiles of queries over which both ends move in even steps, or None where no shape fits."""
+    slope = (int(start[first + 1] - start[first]), int(stop[first + 1] - stop[first]))
+    low, high = int(start[first]), int(stop[last - 1])
+    queries = (first, last)
+    if slope == (0, 0):
+        return [Tile(queries, (low, high))]
+    if slope == (0, 1):
+        corner = int(stop[first]) - 1
+        return [*_rectangle(queries, low, corner), Tile(queries, (corner, high), "causal")]
+    if slope == (1, 0):
+        corner = int(start[last - 1]) + 1
+        return [Tile(queries, (low, corner), "anticausal"), *_rectangle(queries, corner, high)]
+    return None
+
+
+def _rectangle(queries: tuple[int, int], low: int, high: int) -> list[Tile]:
+    return [Tile(queries, (low, high))] if low < high else []
+
+
+def _irregular(view: PlanView, start: Tensor, stop: Tensor, first: int, last: int) -> Iterator[Tile]:
+    """A rectangle of the keys that all queries own, and masked edges."""
+    start, stop = start[first:last], stop[first:last]
+    owns = stop > start
+    low, high = int(start[owns].min()), int(stop[owns].max())
+    inner_low, inner_high = (int(start.max()), int(stop.min())) if owns.all() else (0, 0)
+    if inner_high - inner_low < 2 * (last - first):
+        # Nearly all of it is edge: one masked tile costs less than three merged ones.
+        inner_low = inner_high = high
+    for keys in ((low, inner_low), (inner_low, inner_high), (inner_high, high)):
+        if keys[0] < keys[1]:
+            yield Tile((first, last), keys, bias=_bias(view, start, stop, *keys))
+
+
+def _bias(view: PlanView, start: Tensor, stop: Tensor, low: int, high: int) -> Tensor | None:
+    """0 where a query owns a key of low .. high and -inf elsewhere; None if every query owns every key.
+
+    Blocks along a diagonal share one mask.
+    """
+    width = high - low
+    start, stop = (start - low).clamp(0, width), (stop - low).clamp(0, width)
+    if not start.any() and bool((stop == width).all()):
+        return None
+
+    def make() -> Tensor:
+        keys = torch.arange(width)
+        owned = (keys >= start[:, None]) & (keys < stop[:, None])
+        return torch.zeros(owned.shape, dtype=view.dtype).masked_fill_(~owned, -torch.inf).to(view.device)
+
+    return view.once(("bias", width, tuple(start.tolist()), tuple(stop.tolist())), make)
