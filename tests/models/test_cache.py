@@ -6,49 +6,15 @@ import pytest
 import torch
 
 from lampe.attention import AutoAttention, ChunkedAttention
-from lampe.config import ModelConfig
 from lampe.generation import Engine
-from lampe.models.cache import KVCache
-from lampe.models.transformer import Transformer
 from lampe.positional import LaMPE
-from tests.checkpoints import VARIANTS, make, randomise
+from tests.checkpoints import VARIANTS, make
+from tests.engines import assert_logits_equal, engine_of, ids_of, in_pieces, load
 from tests.methods import METHODS, ROPE
-from tests.models.test_parity import assert_logits_equal, load
 
 pytestmark = pytest.mark.filterwarnings("ignore::lampe.positional.PositionWarning")
 
 LAMPE = {"kind": "lampe", "head": 10, "tail": 8, "span": 30}
-
-
-def config(**fields) -> ModelConfig:
-    return ModelConfig(
-        kind="llama",
-        vocab_size=64,
-        hidden_size=48,
-        intermediate_size=64,
-        n_layers=2,
-        n_heads=6,
-        n_kv_heads=2,
-        head_dim=16,
-        rope=ROPE,
-        **fields,
-    )
-
-
-def engine_of(method, *, windows=(), backend=None, chunk: int = 4096) -> Engine:
-    model = Transformer(config(sliding_windows=windows))
-    randomise(model)
-    return Engine(model, method.bind(ROPE), backend or ChunkedAttention(query_block=16), chunk)
-
-
-def ids_of(rows: int, length: int, seed: int = 0) -> torch.Tensor:
-    return torch.randint(0, 64, (rows, length), generator=torch.Generator().manual_seed(seed))
-
-
-def in_pieces(engine: Engine, cache: KVCache, ids: torch.Tensor, sizes: list[int]) -> torch.Tensor:
-    """Logits of ids appended in pieces of the given sizes, then one by one."""
-    sizes = [*sizes, *[1] * (ids.shape[1] - sum(sizes))]
-    return torch.cat([engine.forward(piece, cache) for piece in ids.split(sizes, dim=1)], dim=1)
 
 
 @pytest.mark.parametrize("backend", [ChunkedAttention(query_block=16), AutoAttention()])

@@ -5,33 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lampe.attention import ChunkedAttention, DenseAttention, SDPAAttention
-from lampe.checkpoint import load_weights, read_config
-from lampe.generation import Engine, generate
-from lampe.models.transformer import Transformer
-from lampe.positional import PositionalEncoding, create
+from lampe.attention import DenseAttention, SDPAAttention
+from lampe.generation import generate
 from lampe.sampling import Sampling
 from tests.checkpoints import VARIANTS, WINDOW, make
+from tests.engines import assert_logits_equal, load
 
 pytestmark = pytest.mark.filterwarnings("ignore::lampe.positional.PositionWarning")
-
-TOLERANCE = 1e-5
-"""Of the largest logit."""
-
-
-def load(folder, backend=None, positional=None, chunk: int = 4096) -> Engine:
-    """An engine over a checkpoint folder, with the positions the checkpoint was made with unless told otherwise."""
-    config = read_config(folder)
-    with torch.device("meta"):
-        model = Transformer(config)
-    load_weights(model, folder, dtype=torch.float32, device=torch.device("cpu"))
-    method: PositionalEncoding = create(positional or config.rope.scaling or "rope", config)
-    return Engine(model, method, backend or ChunkedAttention(query_block=32), chunk)
-
-
-def assert_logits_equal(found: torch.Tensor, expected: torch.Tensor) -> None:
-    assert found.shape == expected.shape
-    assert float((found - expected).abs().max()) < TOLERANCE * float(expected.abs().max())
 
 
 @pytest.mark.parametrize("sharded", [False, True])

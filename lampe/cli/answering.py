@@ -1,0 +1,73 @@
+"""An answer as it is made: streamed to stdout, or gathered."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from lampe.cli.console import spinner
+from lampe.generation import Piece
+from lampe.llm import LLM
+from lampe.registry import validate
+from lampe.sampling import Sampling
+from lampe.tokenizers import Message, Tokenizer
+
+
+@dataclass
+class Answer:
+    """What a prompt of `prompt_tokens` tokens was answered with."""
+
+    prompt_tokens: int
+    text: str = ""
+    ids: list[int] = field(default_factory=list)
+
+
+def sampling_rules(subject: str, *, stop: Sequence[str] | None = None, **options: Any) -> Sampling:
+    """Check the sampling options before a checkpoint is loaded.
+
+    Raises:
+        ConfigError: names the option of command `subject`, its value and what would be accepted.
+    """
+    return validate(Sampling, {**options, "stop": tuple(stop or ())}, subject)
+
+
+def tokenizer_of(llm: LLM) -> Tokenizer:
+    """The tokenizer, which every checkpoint that `LLM.load` returns has."""
+    assert llm.tokenizer is not None
+    return llm.tokenizer
+
+
+def chat_ids(llm: LLM, messages: list[Message]) -> list[int]:
+    """The conversation through the checkpoint's chat template, up to where the assistant begins."""
+    return tokenizer_of(llm).encode_chat(messages, add_generation_prompt=True)
+
+
+def answer(llm: LLM, ids: list[int], rules: Sampling, *, stream: bool) -> Answer:
+    """Continue a prompt of token ids.
+
+    Args:
+        stream: write the text to stdout as it becomes certain, and a line break at the end.
+    """
+    result = Answer(len(ids))
+    for piece in _pieces(llm, ids, rules):
+        result.text += piece.text
+        if piece.token is not None:
+            result.ids.append(piece.token)
+        if stream:
+            sys.stdout.write(piece.text)
+            sys.stdout.flush()
+    if stream:
+        sys.stdout.write("" if result.text.endswith("\n") else "\n")
+        sys.stdout.flush()
+    return result
+
+
+def _pieces(llm: LLM, ids: list[int], rules: Sampling) -> Iterator[Piece]:
+    pieces: Iterator[Piece] = cast(Any, llm.generate)([ids], stream=True, **rules.model_dump())
+    with spinner(f"reading {len(ids):,} tokens"):
+        first = next(pieces, None)
+    if first is not None:
+        yield first
+        yield from pieces

@@ -1,0 +1,91 @@
+"""`lampe chat`: a conversation, on a terminal or over a pipe."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from lampe.cli import options
+from lampe.cli.answering import answer, chat_ids, sampling_rules
+from lampe.cli.console import stderr
+from lampe.cli.options import load_llm, positional_config
+from lampe.llm import LLM
+from lampe.sampling import Sampling
+from lampe.tokenizers import Message
+
+EXIT, RESET = "/exit", "/reset"
+
+
+def chat(
+    checkpoint: options.Checkpoint,
+    system: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="The system message that the conversation begins with.")
+    ] = None,
+    positional: options.Positional = None,
+    settings: options.Settings = None,
+    dtype: options.Dtype = "auto",
+    device: options.Device = "auto",
+    attention: options.Attention = "auto",
+    max_new_tokens: options.MaxNewTokens = 512,
+    temperature: options.Temperature = 0.0,
+    top_k: options.TopK = None,
+    top_p: options.TopP = None,
+    min_p: options.MinP = None,
+    repetition_penalty: options.RepetitionPenalty = 1.0,
+    seed: options.Seed = None,
+    stop: options.Stop = None,
+) -> None:
+    """Talk with a chat model: every line is a turn, until the input ends.
+
+    /reset forgets the conversation, /exit leaves. Without a terminal the answers alone go to stdout.
+
+    [dim]printf 'My name is Ada.\\nWhat is my name?\\n' | lampe chat ./model[/dim]
+    """
+    rules = sampling_rules(
+        "chat",
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
+        repetition_penalty=repetition_penalty,
+        seed=seed,
+        stop=stop,
+    )
+    method = positional_config(positional, settings)
+    llm = load_llm(checkpoint, positional=method, dtype=dtype, device=device, attention=attention)
+    _converse(llm, rules, system)
+
+
+def _converse(llm: LLM, rules: Sampling, system: str | None) -> None:
+    opening: list[Message] = [] if system is None else [Message(role="system", content=system)]
+    messages = list(opening)
+    for line in _lines():
+        if line == EXIT:
+            return
+        if line == RESET:
+            messages = list(opening)
+            stderr.print("(a new conversation)", style="dim")
+        elif line:
+            messages.append(Message(role="user", content=line))
+            reply = answer(llm, chat_ids(llm, messages), rules, stream=True)
+            messages.append(Message(role="assistant", content=reply.text))
+
+
+def _lines() -> Iterator[str]:
+    """The user's turns; a terminal gets a prompt and line editing."""
+    if not sys.stdin.isatty():
+        for line in sys.stdin:
+            yield line.strip()
+        return
+    with contextlib.suppress(ImportError):  # Windows has none
+        import readline  # noqa: F401
+
+    stderr.print(f"{RESET} forgets the conversation, {EXIT} or Ctrl-D leaves", style="dim")
+    with contextlib.suppress(EOFError):
+        while True:
+            yield input("> ").strip()

@@ -1,0 +1,42 @@
+"""Tasks that measure a model at any length, and what runs them and shows the result."""
+
+from __future__ import annotations
+
+from lampe.evaluation.base import Outcome, Record, Sample, Setting, Task, TaskConfig, registry
+from lampe.evaluation.budget import Budget, Work, pair_cost
+from lampe.evaluation.passkey import Passkey
+from lampe.evaluation.perplexity import Perplexity
+from lampe.evaluation.report import Summary, summarise, table, write_json
+from lampe.evaluation.runner import Runner, evaluate, run_blocks
+from lampe.evaluation.texts import python_documentation, read_text
+
+register = registry.register
+names = registry.names
+create = registry.create
+
+__all__ = [
+    "Budget",
+    "Outcome",
+    "Passkey",
+    "Perplexity",
+    "Record",
+    "Runner",
+    "Sample",
+    "Setting",
+    "Summary",
+    "Task",
+    "TaskConfig",
+    "Work",
+    "create",
+    "evaluate",
+    "names",
+    "pair_cost",
+    "python_documentation",
+    "read_text",
+    "register",
+    "registry",
+    "run_blocks",
+    "summarise",
+    "table",
+    "write_json",
+]

@@ -1,0 +1,100 @@
+"""A long text as tokens: places in it where contexts end, and tokens at which a sentence ends."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lampe.errors import ConfigError
+from lampe.evaluation.texts import python_documentation, read_text
+from lampe.tokenizers import Tokenizer
+
+BREAK = re.compile(r"""[.!?]["”’')\]]*(?=\s)|(?<=\S)(?=\s*\n\s*\n)""")
+"""Ends where a sentence or a paragraph ends, before the white space that follows."""
+
+
+@dataclass(frozen=True)
+class Prose:
+    """A tokenised text.
+
+    Attributes:
+        text: what the ids say.
+        ids: token ids, without what the tokenizer adds.
+        prefix: what the tokenizer puts before any text (BOS), which every context begins with.
+        breaks: ascending token counts after which a sentence or a paragraph is complete.
+    """
+
+    text: str
+    ids: tuple[int, ...]
+    prefix: tuple[int, ...]
+    breaks: tuple[int, ...]
+
+    @classmethod
+    def load(cls, source: str | None, tokenizer: Tokenizer) -> Prose:
+        """Tokenise a file or folder, or Python's documentation for None.
+
+        Raises:
+            ConfigError: the text cannot be read.
+        """
+        return cls.of(python_documentation() if source is None else read_text(source), tokenizer)
+
+    @classmethod
+    def of(cls, text: str, tokenizer: Tokenizer) -> Prose:
+        """Tokenise a text."""
+        ids = tokenizer.encode(text, add_special=False)
+        stream = tokenizer.stream(skip_special=False)
+        written = 0
+        after: dict[int, int] = {}
+        for count, token in enumerate(ids, start=1):
+            written += len(stream.push(token))
+            # A token that only begins a code point writes nothing: the sentence was complete before it.
+            after.setdefault(written, count)
+        ends = {match.end() for match in BREAK.finditer(text)}
+        breaks = (count for position, count in after.items() if position in ends)
+        return cls(text, tuple(ids), _prefix(tokenizer), tuple(breaks))
+
+    def context(self, end: int, length: int) -> tuple[int, ...]:
+        """`length` tokens that end with the text's token `end - 1`; the prefix is among them."""
+        return self.prefix + self.ids[end - (length - len(self.prefix)) : end]
+
+    def ends(self, longest: int, places: int, *, apart: int = 1) -> list[int]:
+        """Places spread evenly over the text, at which contexts of up to `longest` tokens can end.
+
+        Args:
+            longest: tokens of the longest context.
+            places: how many.
+            apart: tokens that must lie between two of them.
+
+        Returns:
+            For each place, the number of tokens of the text up to it.
+
+        Raises:
+            ConfigError: the text is too short for that.
+        """
+        body = longest - len(self.prefix)
+        room = len(self.ids) - body
+        if room < places * apart:
+            raise ConfigError(
+                f"the text has {len(self.ids)} tokens, and contexts of {longest} tokens that end at {places} places "
+                f"need {body + places * apart}: give a longer text, shorter contexts or fewer places"
+            )
+        return [body + room * (2 * place + 1) // (2 * places) for place in range(places)]
+
+    def break_near(self, position: int, first: int, last: int) -> int:
+        """The last break up to `position`, else the next one, in (first, last]; `position` where there is none."""
+        index = bisect_right(self.breaks, position)
+        near = (*self.breaks[max(index - 1, 0) : index], *self.breaks[index : index + 1])
+        return next((count for count in near if first < count <= last), position)
+
+    def breaks_from(self, position: int) -> Sequence[int]:
+        """The breaks at `position` and after it."""
+        return self.breaks[bisect_left(self.breaks, position) :]
+
+
+def _prefix(tokenizer: Tokenizer) -> tuple[int, ...]:
+    """What the tokenizer puts before a text; it may put something after it too."""
+    plain, whole = tokenizer.encode("a", add_special=False), tokenizer.encode("a")
+    begin = next(index for index in range(len(whole)) if whole[index : index + len(plain)] == plain)
+    return tuple(whole[:begin])

@@ -1,0 +1,213 @@
+"""Runs samples under one method, and blocks of samples under several."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, product
+
+import torch
+from torch import Tensor
+
+from lampe.errors import TokenizerError
+from lampe.evaluation.base import Record, Sample, Setting, Task
+from lampe.evaluation.budget import Budget, Work
+from lampe.generation import generate
+from lampe.llm import LLM, PositionalSpec
+from lampe.models.cache import KVCache
+from lampe.sampling import Sampling
+from lampe.tokenizers import Tokenizer
+
+
+class Runner:
+    """A model under one method.
+
+    Between two runs it keeps the keys and values of the first, and the second computes only what follows the tokens
+    that both begin with, if their plans are the same. That changes what a run costs, not what it gives.
+
+    Args:
+        llm: the model, bound to its method.
+        label: how tables and plots call the method.
+        model: name or folder of the checkpoint, for the records.
+        room: new tokens that the cache has room for without growing.
+    """
+
+    def __init__(self, llm: LLM, label: str, *, model: str = "", room: int = 32):
+        self.llm = llm
+        self.label = label
+        weight = llm.model.model.embed_tokens.weight
+        self.setting = Setting(
+            label=label,
+            positional=llm.positional.config.model_dump(mode="json"),
+            model=model,
+            dtype=str(weight.dtype).removeprefix("torch."),
+            device=str(weight.device),
+            attention=llm.engine.backend.config.model_dump(mode="json"),
+            prefill_chunk=llm.engine.prefill_chunk,
+            lampe=_version(),
+            torch=str(torch.__version__),
+        )
+        self._room = room
+        self._cache: KVCache | None = None
+        self._planned = 0
+        self._held: tuple[int, ...] = ()
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer of the model."""
+        if self.llm.tokenizer is None:
+            raise TokenizerError("tasks are measured on text, and this model was made without a tokenizer")
+        return self.llm.tokenizer
+
+    def run(self, sample: Sample) -> Record:
+        """Measure a sample."""
+        began = time.perf_counter()
+        outcome = sample.task.measure(self, sample)
+        return Record(
+            task=sample.task.config.model_dump(mode="json"),
+            setting=self.setting,
+            length=sample.length,
+            trial=sample.trial,
+            facts=dict(sample.facts),
+            tokens=len(sample.ids),
+            prompt_sha256=hashlib.sha256(self.tokenizer.decode(sample.ids).encode()).hexdigest(),
+            reference=sample.reference,
+            output=outcome.output,
+            score=outcome.score,
+            seconds=time.perf_counter() - began,
+        )
+
+    def logits(self, ids: Sequence[int], *, last: int) -> Tensor:
+        """Logits of the `last` last tokens, [last, vocab_size], under a plan for all of them."""
+        cache, rest = self._continue(tuple(ids), 0, last)
+        logits = self.llm.engine.forward(torch.tensor([rest]), cache, last=last)
+        self._held = tuple(ids)
+        return logits[0]
+
+    def generate(self, ids: Sequence[int], max_new_tokens: int) -> list[int]:
+        """The most likely next tokens, as `LLM.generate` makes them of the whole prompt."""
+        cache, rest = self._continue(tuple(ids), max_new_tokens, 1)
+        end_ids = (*self.llm.config.eos_token_ids, *(self.llm.tokenizer.eos_ids if self.llm.tokenizer else ()))
+        pieces = generate(
+            self.llm.engine, [list(rest)], Sampling(max_new_tokens=max_new_tokens), end_ids=end_ids, cache=cache
+        )
+        tokens = [piece.token for piece in pieces if piece.token is not None]
+        self._held = tuple(ids)
+        return tokens
+
+    def forget(self) -> None:
+        """Give the memory of the kept keys and values back."""
+        self._cache, self._held = None, ()
+
+    def _continue(self, ids: tuple[int, ...], budget: int, last: int) -> tuple[KVCache, tuple[int, ...]]:
+        """A cache that holds what `ids` begin with, and the rest of them: at least the `last` last."""
+        counts_budget = self.llm.positional.config.length == "total"
+        planned = len(ids) + (budget if counts_budget else 0)
+        if self._cache is None or planned != self._planned:
+            self.forget()
+            self._cache = self.llm.engine.cache([len(ids)], budget if counts_budget else max(budget, self._room))
+            self._planned = planned
+        shared = min(shared_prefix(self._held, ids), len(ids) - last)
+        self._cache.truncate(shared)
+        self._held = ids[:shared]
+        return self._cache, ids[shared:]
+
+
+def shared_prefix(first: Sequence[int], second: Sequence[int]) -> int:
+    """How many tokens both begin with."""
+    pairs = enumerate(zip(first, second, strict=False))
+    return next((index for index, (a, b) in pairs if a != b), min(len(first), len(second)))
+
+
+def run_blocks(
+    runners: Sequence[Runner],
+    blocks: Iterable[Sequence[Sample]],
+    *,
+    budget: Budget | None = None,
+    started: Callable[[Runner, Sample], None] | None = None,
+) -> Iterator[Record]:
+    """Measure blocks of samples under every method, and yield each record as it is made.
+
+    Samples of one trial and length run one after another under one method before the next method takes them, so that
+    they share a prefix and one cache is held at a time.
+
+    Args:
+        runners: one for each method.
+        blocks: samples that are worth measuring only together, for they will be compared.
+        budget: a block that does not fit is left out, and ended early where the guess was wrong; None runs all.
+        started: called before each measurement.
+    """
+    for block in blocks:
+        works = block_work(block)
+        if budget is None or budget.admits((runner.label, work) for runner in runners for work in works):
+            yield from _run_block(runners, list(zip(block, works, strict=True)), budget, started)
+
+
+def _run_block(
+    runners: Sequence[Runner],
+    block: Sequence[tuple[Sample, Work]],
+    budget: Budget | None,
+    started: Callable[[Runner, Sample], None] | None,
+) -> Iterator[Record]:
+    groups = [list(group) for _, group in groupby(block, key=lambda item: (item[0].trial, item[0].length))]
+    for group, runner in product(groups, runners):
+        try:
+            for sample, work in group:
+                if budget and not budget.admits([(runner.label, work)]):
+                    return
+                if started:
+                    started(runner, sample)
+                record = runner.run(sample)
+                if budget:
+                    budget.observe(runner.label, work, record.seconds)
+                yield record
+        finally:
+            runner.forget()
+
+
+def block_work(block: Sequence[Sample]) -> list[Work]:
+    """The work of each sample of a block under one method, when neighbours share what they begin with."""
+    works = []
+    held: tuple[int, ...] = ()
+    for sample in block:
+        shared = shared_prefix(held, sample.ids) if len(held) == len(sample.ids) else 0
+        works.append(Work.between(shared, len(sample.ids), sample.new_tokens))
+        held = sample.ids
+    return works
+
+
+def evaluate(
+    llm: LLM,
+    methods: Mapping[str, PositionalSpec],
+    task: Task,
+    lengths: Sequence[int],
+    *,
+    model: str = "",
+    started: Callable[[Runner, Sample], None] | None = None,
+) -> Iterator[Record]:
+    """Measure one task at several lengths under several methods; trial by trial, so that a cut run is still fair.
+
+    Args:
+        llm: the model; it is left as it is.
+        methods: label to positional spec.
+        lengths: in tokens.
+        model: name or folder of the checkpoint, for the records.
+        started: called before each measurement.
+
+    Yields:
+        A record for each method and sample.
+
+    Raises:
+        ConfigError: a method, a length or the text does not do.
+    """
+    runners = [Runner(llm.with_positional(spec), label, model=model) for label, spec in methods.items()]
+    samples = list(task.samples(runners[0].tokenizer, lengths)) if runners else []
+    blocks = [list(block) for _, block in groupby(samples, key=lambda sample: (sample.trial, sample.length))]
+    yield from run_blocks(runners, blocks, started=started)
+
+
+def _version() -> str:
+    import lampe
+
+    return str(lampe.__version__)

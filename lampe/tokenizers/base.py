@@ -1,0 +1,199 @@
+"""What every tokenizer does, whatever merges its tokens."""
+
+from __future__ import annotations
+
+import codecs
+import operator
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from lampe.errors import TokenizerError
+from lampe.tokenizers.chat import ChatTemplate, Message
+from lampe.tokenizers.files import TokenizerFiles
+from lampe.tokenizers.special import AddedToken, AddedTokens, Roles
+
+
+class StreamDecoder:
+    """Turns ids into text one at a time; no code point is ever split.
+
+    What `push` and the final `flush` return, put together, is what `Tokenizer.decode` makes of all the ids.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, skip_special: bool):
+        self._tokenizer = tokenizer
+        self._skipped = frozenset(tokenizer.special_tokens.values()) if skip_special else frozenset()
+        self._reset()
+
+    def _reset(self) -> None:
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        self._at_start = self._tokenizer.drops_first_space
+
+    def push(self, token_id: int) -> str:
+        """The text that is certain once `token_id` is known, which may be empty.
+
+        Raises:
+            TokenizerError: the id is out of range.
+        """
+        data = self._tokenizer.token_bytes(token_id)
+        if token_id in self._skipped or not data:
+            return ""
+        if self._at_start:
+            self._at_start = False
+            data = data.removeprefix(b" ")
+        return self._utf8.decode(data)
+
+    def flush(self) -> str:
+        """The rest: U+FFFD for a code point that never became whole. The decoder is then as new."""
+        rest = self._utf8.decode(b"", final=True)
+        self._reset()
+        return rest
+
+
+class Tokenizer(ABC):
+    """Text to ids and back.
+
+    Attributes:
+        vocab_size: number of ids, special tokens included; ids go from 0 to vocab_size - 1.
+        bos_id: the token that begins a text, or None.
+        eos_ids: the tokens that end a text by the tokenizer's own files.
+        special_tokens: text to id of the tokens that decoding may skip.
+        chat_template: how the checkpoint writes a conversation, or None.
+        drops_first_space: decoding leaves out the space that encoding put before the text.
+    """
+
+    drops_first_space = False
+
+    def __init__(
+        self,
+        *,
+        tokens: Sequence[bytes | None],
+        added: AddedTokens,
+        roles: Roles,
+        files: TokenizerFiles,
+    ):
+        """Args:
+        tokens: the bytes of every id; None where an id has no token.
+        added: tokens matched in the text as they stand.
+        roles: which tokens begin and end a text.
+        files: what `save` writes.
+        """
+        highest = max([len(tokens) - 1, *(token.id for token in added.tokens)])
+        self._tokens: list[bytes | None] = [*tokens, *[None] * (highest + 1 - len(tokens))]
+        for token in added.tokens:
+            self._tokens[token.id] = token.content.encode()
+        self._added = AddedTokens(added.tokens, self._normalize)
+        self._roles = roles
+        self._files = files
+        self.vocab_size = len(self._tokens)
+        self.bos_id = roles.bos_id
+        self.eos_ids = roles.eos_ids
+        self.special_tokens: Mapping[str, int] = MappingProxyType(dict(added.special))
+        self.chat_template = ChatTemplate.from_files(files)
+
+    @abstractmethod
+    def _encode_ordinary(self, text: str, at_start: bool) -> list[int]:
+        """Ids of a non-empty text without added tokens; `at_start` says that the whole text begins with it."""
+
+    def _normalize(self, text: str) -> str:
+        return text
+
+    def encode(self, text: str, *, add_special: bool = True, parse_special: bool = False) -> list[int]:
+        """Turn text into ids.
+
+        Args:
+            add_special: add what the checkpoint's tokenizer adds by itself, usually BOS; a BOS that `text` already
+                starts with (see `parse_special`) is not doubled.
+            parse_special: the text of a special token becomes its id, as chat templates need; otherwise it is
+                ordinary text. Added tokens that are not special are always found, as in Hugging Face's tokenizers.
+
+        Raises:
+            TokenizerError: `text` holds a lone surrogate, which no encoding of it could bring back.
+        """
+        _check_encodable(text)
+        ids: list[int] = []
+        at_start = True
+        for segment in self._added.split(text, normalized=False, parse_special=parse_special):
+            if isinstance(segment, AddedToken):
+                ids.append(segment.id)
+                at_start = False
+                continue
+            normal = self._normalize(segment)
+            for part in self._added.split(normal, normalized=True, parse_special=parse_special):
+                ids += [part.id] if isinstance(part, AddedToken) else self._encode_ordinary(part, at_start)
+                at_start = False
+        if not add_special:
+            return ids
+        prefix = list(self._roles.prefix)
+        if ids[: len(prefix)] == prefix:
+            prefix = []
+        return [*prefix, *ids, *self._roles.suffix]
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """The bytes one id stands for.
+
+        Raises:
+            TokenizerError: the id is out of range, or no token has it.
+        """
+        index = operator.index(token_id)
+        if not 0 <= index < self.vocab_size:
+            raise TokenizerError(f"token id {index} is out of range: this tokenizer has ids 0 to {self.vocab_size - 1}")
+        data = self._tokens[index]
+        if data is None:
+            raise TokenizerError(f"token id {index} has no token in the files of this tokenizer")
+        return data
+
+    def decode(self, ids: Iterable[int], *, skip_special: bool = True) -> str:
+        """Turn ids into text; bytes that are not UTF-8 become U+FFFD.
+
+        Raises:
+            TokenizerError: an id is out of range.
+        """
+        stream = self.stream(skip_special=skip_special)
+        return "".join(map(stream.push, ids)) + stream.flush()
+
+    def stream(self, *, skip_special: bool = True) -> StreamDecoder:
+        """A decoder for ids that come one at a time."""
+        return StreamDecoder(self, skip_special)
+
+    def encode_chat(
+        self,
+        messages: Sequence[Message | Mapping[str, Any]],
+        *,
+        add_generation_prompt: bool = True,
+        **variables: Any,
+    ) -> list[int]:
+        """Write a conversation with the chat template and encode it; BOS is never doubled.
+
+        Args:
+            messages: role and content of every turn, the oldest first.
+            add_generation_prompt: end with the opening of the assistant's turn.
+            variables: what else the template reads, e.g. tools=[...] or enable_thinking=False.
+
+        Raises:
+            TokenizerError: there is no template, or it refuses the messages.
+        """
+        if self.chat_template is None:
+            raise TokenizerError(
+                f"no chat template in {self._files.folder}: looked for chat_template.jinja and for chat_template "
+                "in tokenizer_config.json"
+            )
+        named = {**self._roles.texts, **variables}
+        text = self.chat_template.render(messages, add_generation_prompt, **named)
+        return self.encode(text, add_special=True, parse_special=True)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the files this tokenizer was loaded from, byte for byte, into `folder`."""
+        self._files.write(folder)
+
+
+def _check_encodable(text: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise TokenizerError(
+            f"the text holds a lone surrogate U+{ord(text[error.start]):04X} at position {error.start}; "
+            "replace it before encoding"
+        ) from None

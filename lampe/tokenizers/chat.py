@@ -1,0 +1,194 @@
+"""Chat templates: the Jinja program with which a checkpoint writes a conversation down."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+from jinja2 import TemplateError, nodes
+from jinja2.exceptions import SecurityError
+from jinja2.ext import Extension
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import Namespace
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+
+from lampe.errors import TokenizerError, explain
+from lampe.tokenizers.files import TokenizerFiles
+
+
+class Message(BaseModel):
+    """One turn of a conversation.
+
+    Attributes:
+        role: who speaks, e.g. "system", "user" or "assistant"; the template says which it knows.
+        content: what is said.
+
+    Other fields a template may read (name, tool_calls, reasoning_content, ...) are passed on; they must be JSON.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    __pydantic_extra__: dict[str, JsonValue] = Field(init=False)
+
+    role: str = Field(min_length=1)
+    content: str
+
+
+_Variables = TypeAdapter(dict[str, JsonValue])
+
+
+class ChatTemplate:
+    """A chat template, rendered in Jinja's immutable sandbox with the functions that transformers gives it."""
+
+    def __init__(self, text: str):
+        self.text = text
+        try:
+            self._template = _environment().from_string(text)
+        except TemplateError as error:
+            raise TokenizerError(f"the chat template does not parse: {error}") from error
+
+    @classmethod
+    def from_text(cls, text: str) -> ChatTemplate:
+        """Compile a template.
+
+        Raises:
+            TokenizerError: it does not parse.
+        """
+        return cls(text)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> ChatTemplate | None:
+        """The template of a checkpoint folder: chat_template.jinja, else tokenizer_config.json; None without one.
+
+        Raises:
+            TokenizerError: the template does not parse, or of several named ones none is "default".
+        """
+        return cls.from_files(TokenizerFiles.read(folder))
+
+    @classmethod
+    def from_files(cls, files: TokenizerFiles) -> ChatTemplate | None:
+        """As `load`, from files that are already read."""
+        if "chat_template.jinja" in files:
+            return cls(files.text("chat_template.jinja"))
+        stated = files.json("tokenizer_config.json").get("chat_template")
+        if stated is None:
+            return None
+        if isinstance(stated, list) and all(isinstance(item, Mapping) for item in stated):
+            named = {item.get("name"): item.get("template") for item in stated}
+            if "default" not in named:
+                names = ", ".join(map(repr, named))
+                raise TokenizerError(f"tokenizer_config.json: chat_template has {names}, but none is named 'default'")
+            stated = named["default"]
+        if not isinstance(stated, str):
+            raise TokenizerError("tokenizer_config.json: chat_template must be a string or a list of named templates")
+        return cls(stated)
+
+    def render(
+        self,
+        messages: Sequence[Message | Mapping[str, Any]],
+        add_generation_prompt: bool = True,
+        *,
+        bos_token: str | None = None,
+        eos_token: str | None = None,
+        **variables: Any,
+    ) -> str:
+        """Write a conversation down.
+
+        Args:
+            messages: role and content of every turn, the oldest first.
+            add_generation_prompt: end with the opening of the assistant's turn.
+            bos_token: text of the token that begins a text; left undefined when None.
+            eos_token: text of the token that ends one; left undefined when None.
+            variables: what else the template reads, as JSON values.
+
+        Raises:
+            TokenizerError: a message lacks role or content, or the template raises an error.
+        """
+        named = {"bos_token": bos_token, "eos_token": eos_token}
+        context = {"tools": None, "documents": None, **variables}
+        context.update({name: text for name, text in named.items() if text is not None})
+        try:
+            # A template is a program from strangers: it sees plain JSON, never an object with methods of its own.
+            context = dict(_Variables.validate_python(context))
+        except ValidationError as error:
+            raise TokenizerError(explain(error, "chat template variables", context)) from None
+        turns = _plain(messages)
+        try:
+            return self._template.render(messages=turns, add_generation_prompt=add_generation_prompt, **context)
+        except Exception as error:
+            raise TokenizerError(f"the chat template refuses these messages: {error}") from error
+
+
+def _plain(messages: Sequence[Message | Mapping[str, Any]]) -> list[dict[str, Any]]:
+    if isinstance(messages, (str, Mapping)) or not messages:
+        raise TokenizerError(f"messages = {messages!r}: a non-empty list of role and content is expected")
+    turns = []
+    for index, message in enumerate(messages):
+        try:
+            fields = Message.model_validate(message).model_dump()
+        except ValidationError as error:
+            raise TokenizerError(explain(error, f"messages[{index}]", Message.model_fields)) from None
+        # A template may print a whole message, so its keys stay in the caller's order.
+        order = message if isinstance(message, Mapping) else fields
+        turns.append({name: fields[name] for name in order})
+    return turns
+
+
+class _GenerationTag(Extension):
+    """`{% generation %}` marks the assistant's words for training masks; when rendering it changes nothing."""
+
+    tags = {"generation"}  # noqa: RUF012
+
+    def parse(self, parser: Parser) -> nodes.Node:
+        line = next(parser.stream).lineno
+        return nodes.Scope(parser.parse_statements(("name:endgeneration",), drop_needle=True), lineno=line)
+
+
+class _GuardedNamespace(Namespace):
+    """Refuses underscore names, through which a template could reach Python's internals."""
+
+    def __init__(*args: Any, **kwargs: Any) -> None:
+        self, *values = args
+        for name in dict(*values, **kwargs):
+            _refuse_private(name)
+        Namespace.__init__(self, *values, **kwargs)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        _refuse_private(name)
+        super().__setitem__(name, value)
+
+
+def _refuse_private(name: str) -> None:
+    if name.startswith("_"):
+        raise SecurityError(f"a chat template may not set {name!r} on a namespace")
+
+
+def _raise_exception(message: str) -> NoReturn:
+    raise TemplateError(message)
+
+
+def _tojson(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+
+
+def _environment() -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[_GenerationTag, "jinja2.ext.loopcontrols"]
+    )
+    # Jinja's own filter escapes HTML, which no model was trained on.
+    environment.filters["tojson"] = _tojson
+    environment.globals.update(
+        raise_exception=_raise_exception,
+        strftime_now=lambda form: datetime.now().strftime(form),
+        namespace=_GuardedNamespace,
+    )
+    return environment

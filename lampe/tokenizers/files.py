@@ -1,0 +1,92 @@
+"""The tokenizer files of a checkpoint folder, read once."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lampe.errors import TokenizerError
+
+NAMES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "qwen.tiktoken",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+)
+_LFS_POINTER = b"version https://git-lfs"
+
+
+@dataclass(frozen=True)
+class TokenizerFiles:
+    """The bytes of those files of `NAMES` that a folder holds.
+
+    The bytes stay in memory, so that a tokenizer can be saved after its folder is gone.
+    """
+
+    folder: Path
+    contents: Mapping[str, bytes]
+
+    @classmethod
+    def read(cls, folder: str | Path) -> TokenizerFiles:
+        """Read what is there.
+
+        Raises:
+            TokenizerError: `folder` is no folder, or a file in it is a Git LFS pointer.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise TokenizerError(f"{folder} is not a folder; a tokenizer is loaded from the folder of its checkpoint")
+        contents = {name: (folder / name).read_bytes() for name in NAMES if (folder / name).is_file()}
+        for name, data in contents.items():
+            if data.startswith(_LFS_POINTER):
+                raise TokenizerError(f"{folder / name} is a Git LFS pointer, not the file itself; run `git lfs pull`")
+        return cls(folder, contents)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.contents
+
+    def text(self, name: str) -> str:
+        """The file as UTF-8 text.
+
+        Raises:
+            TokenizerError: it is not UTF-8.
+        """
+        try:
+            return self.contents[name].decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise TokenizerError(f"{name} is not UTF-8 text: {error.reason} at byte {error.start}") from None
+
+    def json(self, name: str) -> dict[str, Any]:
+        """The file as a JSON object; empty when the folder has no such file.
+
+        Raises:
+            TokenizerError: it is not JSON, or not an object.
+        """
+        if name not in self.contents:
+            return {}
+        try:
+            document = json.loads(self.text(name))
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise TokenizerError(f"{name} is not valid JSON: {error}") from None
+        if not isinstance(document, dict):
+            raise TokenizerError(f"{name} holds a JSON {type(document).__name__}; an object is expected")
+        return document
+
+    def write(self, folder: str | Path) -> None:
+        """Copy every file into `folder`, which is made if need be; no file is ever half-written."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, data in self.contents.items():
+            partial = folder / f".{name}.{os.getpid()}"
+            try:
+                partial.write_bytes(data)
+                os.replace(partial, folder / name)
+            finally:
+                partial.unlink(missing_ok=True)

@@ -1,0 +1,65 @@
+"""`lampe list`."""
+
+from __future__ import annotations
+
+import json
+from typing import Literal
+
+import pytest
+
+from lampe import attention, evaluation, models, positional
+from lampe.config import PositionalConfig
+from tests.cli.conftest import Lampe
+
+REGISTRIES = {
+    "methods": positional.registry,
+    "backends": attention.registry,
+    "families": models.registry,
+    "tasks": evaluation.registry,
+}
+
+
+@pytest.mark.parametrize("kind", REGISTRIES)
+def test_json_holds_every_entry(lampe: Lampe, kind: str) -> None:
+    document = json.loads(lampe("list", kind, "--json").stdout)
+    entries = {entry.name: entry for entry in REGISTRIES[kind].entries()}
+    assert list(document) == [kind]
+    assert [row["name"] for row in document[kind]] == sorted(entries)
+    for row in document[kind]:
+        entry = entries[row["name"]]
+        assert (row["summary"], row["paper"], tuple(row["aliases"])) == (entry.summary, entry.paper, entry.aliases)
+        assert ["kind", *row["fields"]] == sorted(entry.cls.Config.model_fields, key=lambda field: field != "kind")
+
+
+def test_all_of_it_without_an_argument(lampe: Lampe) -> None:
+    assert list(json.loads(lampe("list", "--json").stdout)) == list(REGISTRIES)
+    titles = [line.strip() for line in lampe("list").stdout.splitlines() if line.strip() in REGISTRIES]
+    assert titles == list(REGISTRIES)
+
+
+def test_the_table_of_methods(lampe: Lampe) -> None:
+    lines = [" ".join(line.split()) for line in lampe("list", "methods").stdout.splitlines()]
+    assert lines[:2] == ["methods", "name summary paper"]
+    rope = lines.index("rope true positions at the trained frequencies arXiv 2104.09864")
+    assert lines[rope + 1].startswith("yarn ")
+    yarn = "factor, beta_fast, beta_slow, attention_factor, mscale, mscale_all_dim, truncate"
+    assert lines[rope + 2] == yarn
+    assert "pi, linear every frequency divided by the factor arXiv 2306.15595" in lines
+
+
+def test_a_method_of_someone_else_appears(lampe: Lampe) -> None:
+    class Mine(positional.RoPE):
+        class Config(PositionalConfig):
+            kind: Literal["mine"] = "mine"
+            strength: int = 3
+
+    with positional.registry.temporarily("mine", Mine, summary="a method of my own"):
+        lines = [" ".join(line.split()) for line in lampe("list", "methods").stdout.splitlines()]
+    assert lines[lines.index("mine a method of my own") + 1] == "strength"
+
+
+def test_nothing_is_lost_on_a_narrow_terminal(lampe: Lampe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    text = lampe("list").stdout
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text

@@ -1,0 +1,157 @@
+"""Generation: batches, budgets, stopping and streaming, on small random models."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lampe.generation import Piece, TextStream, generate
+from lampe.positional import LaMPE, RoPE
+from lampe.sampling import Sampling
+from tests.engines import engine_of, ids_of
+from tests.methods import METHODS
+
+pytestmark = pytest.mark.filterwarnings("ignore::lampe.positional.PositionWarning")
+
+
+class Letters:
+    """A stand-in for a tokenizer's stream: id k is k in two letters, so that stop strings cross tokens."""
+
+    def stream(self) -> Letters:
+        return self
+
+    def push(self, token: int) -> str:
+        return "abcdefgh"[token // 8] + "abcdefgh"[token % 8]
+
+    def flush(self) -> str:
+        return ""
+
+
+def tokens_of(pieces: list[Piece], row: int = 0) -> list[int]:
+    return [piece.token for piece in pieces if piece.row == row and piece.token is not None]
+
+
+@pytest.mark.parametrize(
+    "sampling", [Sampling(max_new_tokens=12), Sampling(max_new_tokens=12, temperature=1.5, seed=3)]
+)
+@pytest.mark.parametrize("name", METHODS)
+def test_a_row_of_a_batch_equals_the_prompt_alone(name, sampling):
+    engine = engine_of(METHODS[name].example)
+    prompts = [ids_of(1, length, seed)[0].tolist() for seed, length in enumerate([33, 90, 5, 33])]
+    pieces = list(generate(engine, prompts, sampling))
+    for row, prompt in enumerate(prompts):
+        alone = tokens_of(list(generate(engine, [prompt], sampling)))
+        assert len(alone) == 12
+        assert tokens_of(pieces, row) == alone
+
+
+def test_greedy_tokens_are_those_of_the_full_forward_pass():
+    engine = engine_of(METHODS["lampe"].example)
+    prompt = ids_of(1, 80)[0].tolist()
+    new = tokens_of(list(generate(engine, [prompt], Sampling(max_new_tokens=30))))
+    logits = engine.forward(torch.tensor([prompt + new]), engine.cache([80]))[0]
+    assert logits.argmax(dim=-1)[79:-1].tolist() == new
+
+
+@pytest.mark.parametrize(("length", "planned"), [("prompt", 50), ("total", 70)])
+def test_the_plan_is_made_for_the_prompt_or_for_prompt_and_budget(length, planned):
+    engine = engine_of(LaMPE(head=10, tail=8, span=30, length=length))
+    assert engine.cache([50], budget=20).rows[0].plan.length == planned
+
+
+def test_rows_of_one_length_share_a_plan_and_others_have_their_own():
+    rows = engine_of(LaMPE(head=10, tail=8, span=30)).cache([50, 60, 50]).rows
+    assert [row.plan.length for row in rows] == [50, 60, 50]
+    assert rows[0].plan is rows[2].plan
+
+
+def test_an_end_token_ends_its_row_only_and_is_not_part_of_the_answer():
+    engine = engine_of(RoPE())
+    prompts = [ids_of(1, 20, seed)[0].tolist() for seed in range(2)]
+    free = [tokens_of(list(generate(engine, [prompt], Sampling(max_new_tokens=10)))) for prompt in prompts]
+    end = next(token for token in free[0] if token not in free[1])
+    pieces = list(generate(engine, prompts, Sampling(max_new_tokens=10), end_ids=(end,)))
+    assert tokens_of(pieces, 0) == free[0][: free[0].index(end)]
+    assert tokens_of(pieces, 1) == free[1]
+    ignoring = list(generate(engine, prompts, Sampling(max_new_tokens=10, ignore_eos=True), end_ids=(end,)))
+    assert [tokens_of(ignoring, 0), tokens_of(ignoring, 1)] == free
+
+
+def test_text_ends_before_a_stop_string_that_crosses_tokens():
+    engine = engine_of(RoPE())
+    prompt = ids_of(1, 20)[0].tolist()
+    letters = Letters()
+    text = "".join(
+        letters.push(token) for token in tokens_of(list(generate(engine, [prompt], Sampling(max_new_tokens=20))))
+    )
+    stop = text[7:10]
+    pieces = list(generate(engine, [prompt], Sampling(max_new_tokens=20, stop=(stop,)), tokenizer=letters))
+    assert "".join(piece.text for piece in pieces) == text[: text.index(stop)]
+    assert len(tokens_of(pieces)) == -(-(text.index(stop) + 3) // 2)
+
+
+def test_a_prompt_may_follow_what_a_cache_holds():
+    engine = engine_of(METHODS["lampe"].example)
+    prompt = ids_of(1, 100)[0].tolist()
+    expected = tokens_of(list(generate(engine, [prompt], Sampling(max_new_tokens=8))))
+    cache = engine.cache([100], budget=8)
+    engine.forward(torch.tensor([prompt[:60]]), cache, last=0)
+    for _ in range(2):
+        assert tokens_of(list(generate(engine, [prompt[60:]], Sampling(max_new_tokens=8), cache=cache))) == expected
+        cache.truncate(60)
+
+
+@given(
+    pieces=st.lists(st.text("ab", max_size=3), max_size=12),
+    stop=st.lists(st.text("ab", min_size=1, max_size=4), max_size=3),
+)
+def test_streamed_text_is_the_text_cut_at_the_first_stop(pieces, stop):
+    class Pieces(Letters):
+        def push(self, token: int) -> str:
+            return pieces[token]
+
+    stream = TextStream(Pieces(), stop)
+    shown, so_far, expected = "", "", None
+    for token, piece in enumerate(pieces):
+        so_far += piece
+        cuts = [so_far.index(s) for s in stop if s in so_far]
+        shown += stream.push(token)
+        assert so_far.startswith(shown)
+        if cuts:
+            expected = so_far[: min(cuts)]
+            break
+        assert len(so_far) - len(shown) < max(map(len, stop), default=1)
+    shown += stream.flush()
+    assert stream.stopped == (expected is not None)
+    assert shown == (so_far if expected is None else expected)
+
+
+def test_streaming_shows_tokens_as_they_are_made():
+    engine = engine_of(RoPE())
+    calls = 0
+    forward = type(engine).forward
+
+    def counted(*args, **kwargs):
+        nonlocal calls
+        calls += 1
+        return forward(*args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(engine), "forward", counted)
+        stream = generate(engine, [ids_of(1, 9)[0].tolist()], Sampling(max_new_tokens=5))
+        passes = []
+        for piece in stream:
+            assert piece.token is not None
+            passes.append(calls)
+    assert passes == [1, 2, 3, 4, 5]
+
+
+def test_only_the_asked_logits_are_computed():
+    """The head sees one position of a prompt, not all of them."""
+    engine = engine_of(RoPE())
+    seen = []
+    engine.model.model.norm.register_forward_hook(lambda module, args, output: seen.append(args[0].shape[1]))
+    list(generate(engine, [ids_of(1, 50)[0].tolist()], Sampling(max_new_tokens=3)))
+    assert seen == [1, 1, 1]

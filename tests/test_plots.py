@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import math
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.image import imread
+
+from lampe.errors import MissingExtraError
+from lampe.evaluation import Summary
+from lampe.plots import COLOURS, plot_curves, plot_grid, spread
+
+LENGTHS = (2048, 8192, 16384)
+
+
+def curves(**figures: list[float]) -> Summary:
+    scores = {
+        (label, (length, None)): (math.log(value),)
+        for label, values in figures.items()
+        for length, value in zip(LENGTHS, values, strict=False)
+    }
+    return Summary("perplexity", tuple(figures), tuple((length, None) for length in LENGTHS), scores)
+
+
+def grid(found: dict[tuple[str, int, float], tuple[float, ...]]) -> Summary:
+    columns = tuple((length, depth) for length in LENGTHS[1:] for depth in (0.1, 0.9))
+    scores = {(label, (length, depth)): values for (label, length, depth), values in found.items()}
+    return Summary("passkey", ("RoPE", "LaMPE"), columns, scores)
+
+
+def pixels(path: Path, colour: str) -> int:
+    """How many pixels of a picture have a colour, within rounding."""
+    wanted = [int(colour[begin : begin + 2], 16) / 255 for begin in (1, 3, 5)]
+    return int((abs(imread(path)[..., :3] - wanted).max(axis=-1) < 0.01).sum())
+
+
+def test_every_method_has_a_curve_in_its_colour(tmp_path: Path):
+    summary = curves(RoPE=[9, 8, 2000], YaRN=[10, 9, 9.5])
+    path = plot_curves(summary, tmp_path / "new" / "curves.png", title="Two methods", window=8192)
+    image = imread(path)
+    assert image.shape[:2] == (736, 1280)
+    assert pixels(path, COLOURS[0]) > 1000
+    assert pixels(path, COLOURS[1]) > 1000
+    assert pixels(path, COLOURS[2]) == 0
+    assert [file.name for file in path.parent.iterdir()] == ["curves.png"]
+
+
+def test_a_curve_stands_where_its_figures_are(tmp_path: Path):
+    def rows(summary: Summary) -> tuple[int, int]:
+        image = imread(plot_curves(summary, tmp_path / "curves.png"))[:, :900, :3]
+        line = (abs(image - [0xD5 / 255, 0x5E / 255, 0]).max(axis=-1) < 0.01).nonzero()[0]
+        return int(line.min()), int(line.max())
+
+    rising, flat = rows(curves(RoPE=[9, 8, 2000], YaRN=[9, 9, 9])), rows(curves(RoPE=[9, 8, 9], YaRN=[9, 9, 2000]))
+    assert rising[1] - rising[0] > 350
+    assert flat[1] - flat[0] < 60
+
+
+def test_what_was_not_reached_is_no_point(tmp_path: Path):
+    whole = plot_curves(curves(RoPE=[9, 8, 20], LaMPE=[9, 9, 9]), tmp_path / "whole.png")
+    cut = plot_curves(curves(RoPE=[9, 8], LaMPE=[9, 9, 9]), tmp_path / "cut.png")
+    broken = plot_curves(curves(RoPE=[9, 8, math.inf], LaMPE=[9, 9, 9]), tmp_path / "broken.png")
+    assert whole.read_bytes() != cut.read_bytes() == broken.read_bytes()
+    empty = plot_curves(curves(RoPE=[], LaMPE=[]), tmp_path / "empty.png", window=8192)
+    assert (pixels(empty, COLOURS[0]), pixels(empty, COLOURS[1])) == (0, 0)
+
+
+def test_a_grid_is_blue_where_keys_are_found_and_red_where_not(tmp_path: Path):
+    cells = {("RoPE", 8192, 0.1): (1.0,), ("RoPE", 8192, 0.9): (1.0, 1.0), ("RoPE", 16384, 0.9): (0.0,)}
+    found = grid({**cells, ("LaMPE", 8192, 0.1): (1.0,), ("LaMPE", 16384, 0.1): (1.0, 0.0)})
+    path = plot_grid(found, tmp_path / "grid.png", title="Passkeys", window=8192)
+    image = imread(path)[..., :3]
+    red, green, blue = image[..., 0], image[..., 1], image[..., 2]
+    right, wrong = ((blue - red) > 0.25).sum(), ((red - blue) > 0.4).sum()
+    unreached = pixels(path, "#EDEDED")
+    # Three cells of eight were found, one was not, one was found half of the time, three were not reached.
+    assert right == pytest.approx(3 * wrong, rel=0.1)
+    assert unreached == pytest.approx(3 * wrong, rel=0.15)
+    assert ((green > 0.95) & (blue < 0.8)).sum() == pytest.approx(wrong, rel=0.15)
+
+
+def test_without_matplotlib_the_extra_is_named(tmp_path: Path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MissingExtraError) as error:
+        plot_curves(curves(RoPE=[1, 2, 3]), tmp_path / "curves.png")
+    assert str(error.value) == "a picture needs matplotlib: pip install 'lampe[plots]'"
+
+
+def test_a_picture_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    def half(self, path, **options):
+        Path(path).write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Figure, "savefig", half)
+    with pytest.raises(OSError, match="disk full"):
+        plot_curves(curves(RoPE=[1, 2, 3]), tmp_path / "curves.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+@given(heights=st.lists(st.floats(0, 1), max_size=8).map(sorted), gap=st.floats(0.01, 0.3))
+def test_labels_never_touch_and_stay_near(heights, gap):
+    moved = spread(heights, gap)
+    assert len(moved) == len(heights)
+    assert all(after - before >= gap - 1e-9 for before, after in pairwise(moved))
+    assert sum(moved) == pytest.approx(sum(heights))
+    apart = all(after - before >= gap for before, after in pairwise(heights))
+    if apart:
+        assert moved == pytest.approx(heights)
