@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from lampe.config import FrozenModel
 from lampe.errors import TokenizerError, explain
 from lampe.tokenizers.files import TokenizerFiles
 
+# No vocabulary comes near this; an id read from a broken file must not fill the memory.
+TokenId = Annotated[int, Field(ge=0, lt=1 << 24)]
 ROLES = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
 
 
@@ -28,7 +30,7 @@ class AddedToken(FrozenModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    id: int
+    id: TokenId
     content: str
     special: bool = False
     lstrip: bool = False

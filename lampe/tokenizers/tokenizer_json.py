@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from lampe.config import FrozenModel
 from lampe.errors import TokenizerError, explain
 from lampe.tokenizers.files import TokenizerFiles
-from lampe.tokenizers.special import AddedToken, Roles
+from lampe.tokenizers.special import AddedToken, Roles, TokenId
 
 NAME = "tokenizer.json"
 
@@ -141,7 +141,7 @@ class BPE(FrozenModel):
     fuse_unk: bool = False
     byte_fallback: bool = False
     ignore_merges: bool = False
-    vocab: dict[str, int] = Field(min_length=1)
+    vocab: dict[str, TokenId] = Field(min_length=1)
     merges: tuple[str | tuple[str, str], ...]
 
     def pairs(self) -> list[tuple[str, str]]:

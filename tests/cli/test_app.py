@@ -13,7 +13,7 @@ import pytest
 from lampe import positional
 from lampe.cli import console
 from lampe.config import PositionalConfig
-from tests.cli.conftest import Lampe
+from tests.cli.chat_model import Lampe
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = ("generate", "chat", "list", "inspect", "convert", "eval")

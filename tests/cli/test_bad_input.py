@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.checkpoint.gguf_samples import Sample, random_model
-from tests.cli.conftest import Lampe
+from tests.cli.chat_model import Lampe
 
 NAMES = "dynamic-ntk, lampe, llama3, longrope, ntk, pi, rope, yarn"
 LAMPE_FIELDS = (

@@ -11,7 +11,7 @@ import pytest
 
 from lampe.cli import chat
 from lampe.llm import LLM
-from tests.cli.conftest import Lampe
+from tests.cli.chat_model import Lampe
 
 FIRST, SECOND = "Name three strings.", "And a fourth?"
 

@@ -12,7 +12,7 @@ from lampe.checkpoint.convert import convert_gguf
 from lampe.cli import convert
 from lampe.llm import LLM
 from tests.checkpoint.gguf_samples import Sample, random_model
-from tests.cli.conftest import Lampe
+from tests.cli.chat_model import Lampe
 
 IDS = [[1, 7, 42, 99, 3, 250]]
 

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from lampe.cli import evaluate
 from lampe.errors import LampeError
 from lampe.evaluation import Record
 from lampe.llm import LLM
-from tests.cli.conftest import Lampe
+from tests.cli.chat_model import Lampe
 
 METHODS = "checkpoint,yarn:factor=4,lampe:head=8:tail=4:span=60"
 ARGUMENTS = ("--lengths", "160,64", "--methods", METHODS, "--places", 2, "--last", 16)

@@ -10,7 +10,7 @@ import pytest
 
 from lampe.cli import answering
 from lampe.llm import LLM
-from tests.cli.conftest import Lampe
+from tests.cli.chat_model import Lampe
 
 PROMPT = "The string is a sequence of characters"
 

@@ -12,7 +12,7 @@ from lampe.config import RopeConfig
 from lampe.inspection import plan_facts
 from lampe.positional import LaMPE, PositionWarning, RoPE, YaRN
 from tests import checkpoints
-from tests.cli.conftest import Lampe
+from tests.cli.chat_model import Lampe
 
 ROPE = RopeConfig(theta=10000.0, dim=128, max_position=8192, original_window=8192)
 

@@ -9,7 +9,7 @@ import pytest
 
 from lampe import attention, evaluation, models, positional
 from lampe.config import PositionalConfig
-from tests.cli.conftest import Lampe
+from tests.cli.chat_model import Lampe
 
 REGISTRIES = {
     "methods": positional.registry,

@@ -12,6 +12,7 @@ import pytest
 from tokenizers import Tokenizer as Judge
 
 from lampe.tokenizers import Tokenizer, load_tokenizer
+from lampe.tokenizers.tiktoken import NormalForm
 from tests.tokenizers import judges
 
 
@@ -26,7 +27,7 @@ class Case:
 
     tokenizer: Tokenizer
     judge: Judge
-    normal_form: str | None = None
+    normal_form: NormalForm | None = None
     missing: frozenset[int] = frozenset()
 
     def judged(self, text: str, *, parse_special: bool = True, add_special: bool = False) -> list[int]:

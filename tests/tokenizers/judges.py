@@ -41,7 +41,8 @@ def byte_alphabet() -> list[str]:
     """The character with which GPT-2 writes each byte."""
     from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-    return [bytes_to_unicode()[value] for value in range(256)]
+    characters: dict[int, str] = bytes_to_unicode()  # type: ignore[no-untyped-call]
+    return [characters[value] for value in range(256)]
 
 
 _ALPHABET = byte_alphabet()
@@ -94,7 +95,7 @@ def document(vocab: Mapping[str, int], merges: Sequence[Any], **parts: Any) -> d
         "vocab": dict(vocab),
         "merges": list(merges),
     }
-    whole = {
+    whole: dict[str, Any] = {
         "version": "1.0",
         "truncation": None,
         "padding": None,

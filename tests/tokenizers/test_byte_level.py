@@ -18,7 +18,8 @@ def _comparable(case: Case, text: str) -> bool:
     """The judge's library normalises by an older Unicode, which does not know some combining marks."""
     if case.judge.normalizer is None:
         return True
-    return case.judge.normalizer.normalize_str(text) == unicodedata.normalize("NFC", text)
+    normal: str = case.judge.normalizer.normalize_str(text)
+    return normal == unicodedata.normalize("NFC", text)
 
 
 @pytest.mark.parametrize("parse_special", [False, True])

@@ -1,0 +1,54 @@
+"""Writes the generated tables of README anew: `python -m docs.build`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lampe import models, positional
+from lampe.registry import Entry, Registry
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = ("README.md",)
+
+
+def methods() -> str:
+    """A row for every positional method that comes with lampe."""
+    rows = [f"| `{entry.name}` | {entry.summary} | {_link(entry.paper)} |" for entry in _own(positional.registry)]
+    return "\n".join(["| method | what it does | paper |", "|---|---|---|", *rows])
+
+
+def families() -> str:
+    """A row for every model family that comes with lampe."""
+    rows = [f"| `{entry.name}` | {entry.summary} | {_link(entry.paper)} |" for entry in _own(models.registry)]
+    return "\n".join(["| family | checkpoints | paper |", "|---|---|---|", *rows])
+
+
+GENERATED: dict[str, Callable[[], str]] = {"methods": methods, "families": families}
+
+
+def rebuilt(page: str) -> str:
+    """A page with its generated parts, between `<!-- name -->` and `<!-- end -->`, made anew."""
+
+    def part(match: re.Match[str]) -> str:
+        return f"<!-- {match[1]} -->\n{GENERATED[match[1]]()}\n<!-- end -->"
+
+    return re.sub(r"<!-- (\w+) -->\n.*?<!-- end -->", part, (ROOT / page).read_text(), flags=re.DOTALL)
+
+
+def _own(registry: Registry[Any]) -> list[Entry[Any]]:
+    """The entries that come with lampe, by name."""
+    return [entry for name in registry.names() if (entry := registry.entry(name)).cls.__module__.startswith("lampe.")]
+
+
+def _link(paper: str | None) -> str:
+    if paper is None:
+        return ""
+    return f"[{'arXiv ' + paper.rsplit('/', 1)[1] if 'arxiv.org' in paper else 'source'}]({paper})"
+
+
+if __name__ == "__main__":
+    for name in PAGES:
+        (ROOT / name).write_text(rebuilt(name))

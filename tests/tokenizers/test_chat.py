@@ -1,0 +1,207 @@
+"""Chat templates against transformers' own rendering."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from transformers.utils.chat_template_utils import render_jinja_template
+
+from lampe.errors import TokenizerError
+from lampe.tokenizers import ChatTemplate, Message, load_tokenizer
+from tests.tokenizers.conftest import Case
+from tests.tokenizers.judges import added, bos_template, byte_alphabet, document, write
+from tests.tokenizers.templates import LLAMA2, LLAMA3, MISTRAL, SMOLLM2, TEMPLATES
+
+USER = {"role": "user", "content": " What's 2 + 2?\n"}
+ANSWER = {"role": "assistant", "content": "<think>\neasy\n</think>\n\nFour — 4 <b>"}
+SYSTEM = {"role": "system", "content": "Be brief. 请简洁"}
+CALL = {
+    "role": "assistant",
+    "content": "",
+    "tool_calls": [{"type": "function", "function": {"name": "add", "arguments": {"b": 2, "a": "é<"}}}],
+}
+CONVERSATIONS: dict[str, list[dict[str, Any]]] = {
+    "one turn": [USER],
+    "system": [SYSTEM, USER],
+    "three turns": [USER, ANSWER, USER],
+    "system and three turns": [SYSTEM, USER, ANSWER, {"role": "user", "content": "<|im_end|> twice"}],
+    "answered": [SYSTEM, USER, ANSWER],
+    "tool": [USER, CALL, {"role": "tool", "name": "add", "content": "4"}, {"role": "tool", "content": "5"}],
+    "reasoning": [USER, {**ANSWER, "reasoning_content": "because\n"}],
+}
+TOOLS = [{"type": "function", "function": {"name": "add", "parameters": {"type": "object", "properties": {"a": {}}}}}]
+NAMED: dict[str, Any] = {"bos_token": "<s>", "eos_token": "</s>"}
+
+
+def _judged(template: str, messages: list[dict[str, Any]], **variables: Any) -> str:
+    rendered: Any = render_jinja_template([messages], chat_template=template, **variables)
+    text: str = rendered[0][0]
+    return text
+
+
+@pytest.mark.parametrize("add_generation_prompt", [False, True])
+@pytest.mark.parametrize(
+    "variables", [{}, {"tools": TOOLS}, {"enable_thinking": False}], ids=["plain", "tools", "quick"]
+)
+@pytest.mark.parametrize("conversation", CONVERSATIONS)
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_text_equals_transformers(
+    name: str, conversation: str, variables: dict[str, Any], add_generation_prompt: bool
+) -> None:
+    template, messages = TEMPLATES[name], CONVERSATIONS[conversation]
+    compiled = ChatTemplate.from_text(template)
+    try:
+        expected = _judged(template, messages, add_generation_prompt=add_generation_prompt, **NAMED, **variables)
+    except Exception as error:
+        with pytest.raises(TokenizerError, match=re.escape(str(error))):
+            compiled.render(messages, add_generation_prompt, **NAMED, **variables)
+    else:
+        assert compiled.render(messages, add_generation_prompt, **NAMED, **variables) == expected
+
+
+def test_what_the_templates_say() -> None:
+    llama2 = ChatTemplate.from_text(LLAMA2).render([SYSTEM, USER, ANSWER], **NAMED)
+    assert llama2 == (
+        "<s>[INST] <<SYS>>\nBe brief. 请简洁\n<</SYS>>\n\n What's 2 + 2? [/INST] "
+        "<think>\neasy\n</think>\n\nFour — 4 <b> </s>"
+    )
+    mistral = ChatTemplate.from_text(MISTRAL).render([Message(role="user", content="hi")], **NAMED)
+    assert mistral == "<s>[INST] hi [/INST]"
+    llama3 = ChatTemplate.from_text(LLAMA3)
+    opening = "<s><|start_header_id|>user<|end_header_id|>\n\nhi<|eot_id|>"
+    assert llama3.render([{"role": "user", "content": "hi"}], add_generation_prompt=False, **NAMED) == opening
+    prompt = "<|start_header_id|>assistant<|end_header_id|>\n\n"
+    assert llama3.render([{"role": "user", "content": "hi"}], **NAMED) == opening + prompt
+
+
+@pytest.mark.parametrize(
+    ("messages", "reason"),
+    [
+        ([ANSWER], "Conversation roles must alternate user/assistant/user/assistant/..."),
+        ([USER, USER], "Conversation roles must alternate"),
+        ([SYSTEM], "Conversation roles must alternate"),
+    ],
+)
+def test_what_a_template_refuses(messages: list[dict[str, Any]], reason: str) -> None:
+    with pytest.raises(TokenizerError, match=f"chat template refuses these messages: {re.escape(reason)}"):
+        ChatTemplate.from_text(MISTRAL).render(messages, **NAMED)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{% if %}", "does not parse: Expected an expression"),
+        ("{% for m in messages %}", "does not parse: Unexpected end of template"),
+        ("{{ messages | shout }}", "does not parse: No filter named 'shout'"),
+        ("{{ nothing.at_all }}", "refuses these messages: 'nothing' is undefined"),
+        ("{{ bos_token + 'x' }}", "refuses these messages: 'bos_token' is undefined"),
+        ("{{ messages + 1 }}", "refuses these messages: can only concatenate list"),
+        ("{{ messages.append(1) }}", "refuses these messages"),
+        ("{{ ''.__class__.__mro__ }}", "refuses these messages: access to attribute '__class__'"),
+        ("{% set ns = namespace() %}{% set ns.__init__ = 1 %}", "refuses these messages: a chat template may not set"),
+        ("{{ range(10000000) | list }}", "refuses these messages: Range too big"),
+    ],
+)
+def test_a_broken_or_hostile_template(text: str, reason: str) -> None:
+    with pytest.raises(TokenizerError, match=re.escape(reason)):
+        ChatTemplate.from_text(text).render([USER])
+
+
+@pytest.mark.parametrize(
+    ("messages", "reason"),
+    [
+        ([], "messages = []: a non-empty list"),
+        ("hello", "messages = 'hello': a non-empty list"),
+        (USER, "a non-empty list of role and content is expected"),
+        ([USER, {"role": "user"}], "messages[1]: 'content' is missing"),
+        ([{"content": "x"}], "messages[0]: 'role' is missing"),
+        ([{"role": "", "content": "x"}], "messages[0]: role = ''"),
+        ([{"role": "user", "content": 3}], "messages[0]: content = 3"),
+        ([{"role": "user", "content": "x", "images": [Path("x")]}], "messages[0]: images"),
+        (["hello"], "messages[0]"),
+    ],
+)
+def test_messages_that_are_none(messages: Any, reason: str) -> None:
+    with pytest.raises(TokenizerError, match=re.escape(reason)):
+        ChatTemplate.from_text(SMOLLM2).render(messages)
+
+
+def test_a_variable_that_is_an_object() -> None:
+    with pytest.raises(TokenizerError, match="chat template variables: documents"):
+        ChatTemplate.from_text("{{ documents[0].unlink() }}").render([USER], documents=[Path("x")])
+
+
+def test_messages_are_immutable_and_keep_other_fields() -> None:
+    message = Message.model_validate({**CALL, "name": "x"})
+    with pytest.raises(ValidationError, match="frozen"):
+        message.role = "user"  # type: ignore[misc]
+    template = ChatTemplate.from_text("{{ messages | tojson }}")
+    assert json.loads(template.render([message])) == [{**CALL, "name": "x"}]
+    assert template.render([{"content": "a", "role": "b"}]) == '[{"content": "a", "role": "b"}]'
+
+
+def _config(folder: Path, **fields: Any) -> Path:
+    (folder / "tokenizer_config.json").write_text(json.dumps(fields))
+    return folder
+
+
+def test_where_a_template_is_found(tmp_path: Path) -> None:
+    assert ChatTemplate.load(tmp_path) is None
+    assert ChatTemplate.load(_config(tmp_path, chat_template=None)) is None
+    found = ChatTemplate.load(_config(tmp_path, chat_template="plain"))
+    assert found is not None
+    assert found.render([USER]) == "plain"
+    named = [{"name": "tool_use", "template": "tools"}, {"name": "default", "template": "the default"}]
+    found = ChatTemplate.load(_config(tmp_path, chat_template=named))
+    assert found is not None
+    assert found.render([USER]) == "the default"
+    (tmp_path / "chat_template.jinja").write_text("a file of its own")
+    found = ChatTemplate.load(tmp_path)
+    assert found is not None
+    assert found.render([USER]) == "a file of its own"
+
+
+@pytest.mark.parametrize(
+    ("stated", "reason"),
+    [
+        ([{"name": "rag", "template": "x"}], "chat_template has 'rag', but none is named 'default'"),
+        (3, "chat_template must be a string or a list"),
+        (["x"], "chat_template must be a string or a list"),
+        ([{"name": "default"}], "chat_template must be a string or a list"),
+        ("{% if %}", "does not parse"),
+    ],
+)
+def test_a_template_that_cannot_be_read(tmp_path: Path, stated: Any, reason: str) -> None:
+    with pytest.raises(TokenizerError, match=reason):
+        ChatTemplate.load(_config(tmp_path, chat_template=stated))
+
+
+def test_a_conversation_as_ids(smollm2: Case) -> None:
+    ids = smollm2.tokenizer.encode_chat([USER])
+    text = ChatTemplate.from_text(SMOLLM2).render([USER])
+    assert ids == smollm2.judge.encode(text).ids
+    assert smollm2.tokenizer.decode(ids, skip_special=False) == text
+    assert ids[0] == smollm2.tokenizer.special_tokens["<|im_start|>"]
+    without = smollm2.tokenizer.encode_chat([USER], add_generation_prompt=False)
+    assert ids == [*without, 1, 520, 9531, 198]
+
+
+@pytest.mark.parametrize("template", ["{{ bos_token }}{{ messages[0].content }}", "{{ messages[0].content }}"])
+def test_bos_is_never_doubled(tmp_path: Path, template: str) -> None:
+    vocab = {text: n for n, text in enumerate(byte_alphabet())}
+    content = document(vocab, [], added_tokens=[added("<s>", 256)], post_processor=bos_template("<s>", 256))
+    write(tmp_path, content, bos_token="<s>", chat_template=template)
+    tokenizer = load_tokenizer(tmp_path)
+    assert tokenizer.encode_chat([{"role": "user", "content": "!!"}]) == [256, 33, 33]
+    assert tokenizer.encode_chat([{"role": "user", "content": "!!"}], bos_token="<s>") == [256, 33, 33]
+
+
+def test_no_template_at_all(qwen: Case) -> None:
+    assert qwen.tokenizer.chat_template is None
+    with pytest.raises(TokenizerError, match=r"looked for chat_template\.jinja and for chat_template in"):
+        qwen.tokenizer.encode_chat([USER])
