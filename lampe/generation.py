@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -38,12 +39,17 @@ class Engine:
         Rows of the same length share one plan; it is made for the prompt, or for prompt and budget, as the method's
         config says.
         """
-        extra = budget if self.positional.config.length == "total" else 0
-        plans = {length: self.positional.plan(length + extra) for length in dict.fromkeys(prompt_lengths)}
-        weight = self.model.model.embed_tokens.weight
         config = self.model.config
         if self.positional.config.sliding_window == "off":
             config = config.model_copy(update={"sliding_windows": ()})
+        windows = [config.window_of(layer) or math.inf for layer in range(config.n_layers)]
+        widest = None if math.inf in windows else int(max(windows))
+        extra = budget if self.positional.config.length == "total" else 0
+        plans = {
+            length: self.positional.plan(length + extra, sliding_window=widest)
+            for length in dict.fromkeys(prompt_lengths)
+        }
+        weight = self.model.model.embed_tokens.weight
         return KVCache.allocate(
             config,
             [plans[length] for length in prompt_lengths],
@@ -136,18 +142,20 @@ def generate(
     """
     if cache is None:
         cache = engine.cache([len(prompt) for prompt in prompts], sampling.max_new_tokens)
+    # Embeddings are often padded beyond the tokenizer's last id; no text has such a token.
+    known = tokenizer.vocab_size if tokenizer else None
     sequences = []
     for row, prompt in enumerate(prompts):
         text = TextStream(tokenizer.stream(), sampling.stop) if tokenizer else None
         sequence = _Sequence(row, prompt, sampling, end_ids, text)
         logits = engine.forward(torch.tensor([prompt]), cache.select([row]), last=1)
-        yield from sequence.advance(logits[0, -1])
+        yield from sequence.advance(logits[0, -1, :known])
         sequences.append(sequence)
     while active := [sequence for sequence in sequences if not sequence.done]:
         ids = torch.tensor([[sequence.tokens[-1]] for sequence in active])
         logits = engine.forward(ids, cache.select([sequence.row for sequence in active]))
         for sequence, row_logits in zip(active, logits, strict=True):
-            yield from sequence.advance(row_logits[-1])
+            yield from sequence.advance(row_logits[-1, :known])
 
 
 class TextStream:

@@ -26,8 +26,6 @@ from lampe.tokenizers import Message, Tokenizer, load_tokenizer
 PositionalSpec = str | Mapping[str, Any] | BaseModel | PositionalEncoding | None
 """A name, a mapping with `kind`, a config, a method, or None for what the checkpoint was made with."""
 
-Prompt = str | Sequence[int]
-
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -95,8 +93,8 @@ class LLM:
         config = read_config(folder)
         # Everything that can be refused is refused before the weights are read.
         _bind(positional, config)
+        torch_device = _device(device)
         torch_dtype = checkpoint_dtype(folder) if dtype == "auto" else _dtype(dtype)
-        torch_device = _default_device() if device == "auto" else torch.device(device)
         tokenizer = load_tokenizer(folder)
         with torch.device("meta"):
             model = Transformer(config)
@@ -241,7 +239,17 @@ def _dtype(dtype: str | torch.dtype) -> torch.dtype:
     return DTYPES[dtype]
 
 
-def _default_device() -> torch.device:
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+def _device(device: str | torch.device) -> torch.device:
+    accelerators = ["cuda"] if torch.cuda.is_available() else []
+    accelerators += ["mps"] if torch.backends.mps.is_available() else []
+    if device == "auto":
+        return torch.device(next(iter(accelerators), "cpu"))
+    try:
+        found = torch.device(device)
+    except RuntimeError:
+        found = torch.device("meta")
+    missing = found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count()
+    if found.type not in ("cpu", *accelerators) or missing:
+        accepted = ", ".join(["auto", "cpu", *accelerators])
+        raise ConfigError(f"device = {str(device)!r}: expected one of those of this machine: {accepted}")
+    return found

@@ -17,7 +17,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::lampe.positional.PositionWarnin
 
 
 class Letters:
-    """A stand-in for a tokenizer's stream: id k is k in two letters, so that stop strings cross tokens."""
+    """A stand-in for a tokenizer and its stream: id k is k in two letters, so that stop strings cross tokens."""
+
+    vocab_size = 64
 
     def stream(self) -> Letters:
         return self
@@ -90,6 +92,16 @@ def test_text_ends_before_a_stop_string_that_crosses_tokens():
     pieces = list(generate(engine, [prompt], Sampling(max_new_tokens=20, stop=(stop,)), tokenizer=letters))
     assert "".join(piece.text for piece in pieces) == text[: text.index(stop)]
     assert len(tokens_of(pieces)) == -(-(text.index(stop) + 3) // 2)
+
+
+def test_ids_beyond_the_tokenizers_last_are_never_chosen():
+    engine = engine_of(RoPE())
+    prompt = ids_of(1, 20)[0].tolist()
+    free = tokens_of(list(generate(engine, [prompt], Sampling(max_new_tokens=20))))
+    small = Letters()
+    small.vocab_size = max(free)
+    found = tokens_of(list(generate(engine, [prompt], Sampling(max_new_tokens=20), tokenizer=small)))
+    assert max(found) < max(free)
 
 
 def test_a_prompt_may_follow_what_a_cache_holds():

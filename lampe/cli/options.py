@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-import torch
 import typer
 
 from lampe import attention as attention_backends
@@ -97,31 +96,7 @@ def load_llm(
     device: str = "auto",
     attention: str = "auto",
 ) -> LLM:
-    """Load a checkpoint, with a spinner on stderr.
-
-    Raises:
-        LampeError: as `LLM.load`, and for a device that is not there.
-    """
-    check_device(device)
+    """`LLM.load` with a spinner on stderr."""
     backend = attention_backends.create(parse_spec(attention_backends.registry, attention))
     with spinner(f"loading {checkpoint}"):
         return LLM.load(checkpoint, positional=positional, dtype=dtype, device=device, attention=backend)
-
-
-def check_device(name: str) -> None:
-    """Refuse a device that torch does not know or that this machine does not have.
-
-    Raises:
-        ConfigError: names the device and what would be accepted.
-    """
-    accelerators = ["cuda"] if torch.cuda.is_available() else []
-    accelerators += ["mps"] if torch.backends.mps.is_available() else []
-    accepted = ", ".join(["auto", "cpu", *accelerators])
-    try:
-        kind = "cpu" if name == "auto" else torch.device(name).type
-    except RuntimeError:
-        kind = ""
-    index = name.partition(":")[2]
-    missing = kind == "cuda" and index.isdigit() and int(index) >= torch.cuda.device_count()
-    if kind not in ("cpu", *accelerators) or missing:
-        raise ConfigError(f"device = {name!r}: expected one of those of this machine: {accepted}")

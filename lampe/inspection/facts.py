@@ -82,7 +82,7 @@ def plan_facts(method: PositionalEncoding, length: int, *, sliding_window: int |
     """
     if not 1 <= length <= LONGEST:
         raise ConfigError(f"length = {length}: expected 1 to {LONGEST} tokens")
-    plan = method.plan(length).within(sliding_window)
+    plan = method.plan(length, sliding_window=sliding_window).within(sliding_window)
     last, keys = torch.tensor([length - 1]), torch.arange(length)
     positions, owners = relative_positions(plan, last, keys)
     causal = length * (length + 1) // 2

@@ -49,7 +49,7 @@ def save_picture(
     except ImportError:
         raise MissingExtraError("matplotlib", "plots", "a picture") from None
     facts = plan_facts(method, length, sliding_window=sliding_window)
-    plan = method.plan(length).within(sliding_window)
+    plan = method.plan(length, sliding_window=sliding_window).within(sliding_window)
     figure: Any = Figure(figsize=(13.5, 7.5), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=[1.3, 1])
     upper, lower = right.subplots(2, 1)

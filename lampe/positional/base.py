@@ -96,8 +96,12 @@ class PositionalEncoding:
         """Relative positions below this were trained, or stand for trained ones by the scaled frequencies."""
         return float(self.window)
 
-    def plan(self, length: int) -> PositionPlan:
+    def plan(self, length: int, *, sliding_window: int | None = None) -> PositionPlan:
         """The plan for a sequence of `length` tokens; warns, once, when it leaves the trained window.
+
+        Args:
+            length: in tokens.
+            sliding_window: what the widest layer sees, in tokens; farther positions are never used and not warned of.
 
         Raises:
             ValueError: `length` is below 1, or the method cannot map that many tokens.
@@ -112,7 +116,7 @@ class PositionalEncoding:
             temperature=temperature if self.config.temperature is None else self.config.temperature,
             log_n_window=self.window if self.config.log_n else None,
         )
-        self._warn_outside(plan)
+        self._warn_outside(plan.within(sliding_window))
         return plan
 
     def _warn_outside(self, plan: PositionPlan) -> None:

@@ -101,6 +101,14 @@ def test_a_plan_outside_the_trained_window_warns_once_with_numbers():
         LaMPE(head=8, tail=8, span=40).bind(ROPE).plan(400)
 
 
+def test_positions_behind_a_sliding_window_are_not_warned_of():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert RoPE().bind(ROPE).plan(100, sliding_window=WINDOW).largest_position() == 99
+    with pytest.warns(PositionWarning, match="reach relative position 64"):
+        RoPE().bind(ROPE).plan(100, sliding_window=WINDOW + 1)
+
+
 def test_original_window_overrides_the_checkpoint():
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -92,7 +92,7 @@ def test_half_a_megabyte_takes_a_moment(case: Case) -> None:
     assert ids == case.judged(text)
 
 
-@pytest.mark.parametrize("run", [" ", "\n", "^", "\t "])
+@pytest.mark.parametrize("run", [" ", "\n", "^"])
 def test_a_run_of_a_million_characters(llama3: Case, run: str) -> None:
     text = run * (50_000 // len(run)) + "x"
     assert llama3.tokenizer.encode(text, add_special=False) == llama3.judged(text)

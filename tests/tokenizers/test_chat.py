@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -44,24 +45,21 @@ def _judged(template: str, messages: list[dict[str, Any]], **variables: Any) -> 
     return text
 
 
-@pytest.mark.parametrize("add_generation_prompt", [False, True])
-@pytest.mark.parametrize(
-    "variables", [{}, {"tools": TOOLS}, {"enable_thinking": False}], ids=["plain", "tools", "quick"]
-)
 @pytest.mark.parametrize("conversation", CONVERSATIONS)
 @pytest.mark.parametrize("name", TEMPLATES)
-def test_text_equals_transformers(
-    name: str, conversation: str, variables: dict[str, Any], add_generation_prompt: bool
-) -> None:
-    template, messages = TEMPLATES[name], CONVERSATIONS[conversation]
-    compiled = ChatTemplate.from_text(template)
-    try:
-        expected = _judged(template, messages, add_generation_prompt=add_generation_prompt, **NAMED, **variables)
-    except Exception as error:
-        with pytest.raises(TokenizerError, match=re.escape(str(error))):
-            compiled.render(messages, add_generation_prompt, **NAMED, **variables)
-    else:
-        assert compiled.render(messages, add_generation_prompt, **NAMED, **variables) == expected
+def test_text_equals_transformers(name: str, conversation: str) -> None:
+    messages = CONVERSATIONS[conversation]
+    compiled = ChatTemplate.from_text(TEMPLATES[name])
+    choices: list[dict[str, Any]] = [{}, {"tools": TOOLS}, {"enable_thinking": False}]
+    for variables, add_generation_prompt in product(choices, [False, True]):
+        variables = {**variables, **NAMED}
+        try:
+            expected = _judged(TEMPLATES[name], messages, add_generation_prompt=add_generation_prompt, **variables)
+        except Exception as error:
+            with pytest.raises(TokenizerError, match=re.escape(str(error))):
+                compiled.render(messages, add_generation_prompt, **variables)
+        else:
+            assert compiled.render(messages, add_generation_prompt, **variables) == expected
 
 
 def test_what_the_templates_say() -> None:

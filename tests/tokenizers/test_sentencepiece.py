@@ -211,6 +211,13 @@ def test_a_json_of_another_tokenizer(tmp_path: Path) -> None:
         load_tokenizer(tmp_path)
 
 
+def _small() -> dict[str, Any]:
+    texts = ["<unk>", *(f"<0x{value:02X}>" for value in range(256)), "▁", "a", "▁a"]
+    parts = cached(mistral_v3)
+    model = {**parts["model"], "vocab": {text: n for n, text in enumerate(texts)}, "merges": ["▁ a"]}
+    return {**parts, "model": model, "added_tokens": [], "post_processor": None}
+
+
 def _without_byte(content: dict[str, Any]) -> dict[str, Any]:
     vocab = {text if text != "<0x0A>" else "<nl>": n for text, n in content["model"]["vocab"].items()}
     return {**content, "model": {**content["model"], "vocab": vocab}}
@@ -233,6 +240,8 @@ def _without_byte(content: dict[str, Any]) -> dict[str, Any]:
     ],
 )
 def test_a_json_that_is_no_sentencepiece_model(tmp_path: Path, change: Any, reason: str) -> None:
-    write(tmp_path, change(cached(mistral_v3)))
+    write(tmp_path, _small())
+    assert load_tokenizer(tmp_path).encode("a a\n") == [259, 259, 11]
+    write(tmp_path, change(_small()))
     with pytest.raises(TokenizerError, match=re.escape(reason)):
         load_tokenizer(tmp_path)
