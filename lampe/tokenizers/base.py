@@ -37,8 +37,9 @@ class StreamDecoder:
         Raises:
             TokenizerError: the id is out of range.
         """
-        data = self._tokenizer.token_bytes(token_id)
-        if token_id in self._skipped or not data:
+        index = operator.index(token_id)
+        data = self._tokenizer.token_bytes(index)
+        if index in self._skipped or not data:
             return ""
         if self._at_start:
             self._at_start = False
@@ -137,12 +138,11 @@ class Tokenizer(ABC):
         Raises:
             TokenizerError: the id is out of range, or no token has it.
         """
-        index = operator.index(token_id)
-        if not 0 <= index < self.vocab_size:
-            raise TokenizerError(f"token id {index} is out of range: this tokenizer has ids 0 to {self.vocab_size - 1}")
-        data = self._tokens[index]
+        if not 0 <= token_id < self.vocab_size:
+            raise TokenizerError(f"token id {token_id} is out of range: the ids go from 0 to {self.vocab_size - 1}")
+        data = self._tokens[token_id]
         if data is None:
-            raise TokenizerError(f"token id {index} has no token in the files of this tokenizer")
+            raise TokenizerError(f"token id {token_id} has no token in the files of this tokenizer")
         return data
 
     def decode(self, ids: Iterable[int], *, skip_special: bool = True) -> str:
@@ -166,6 +166,8 @@ class Tokenizer(ABC):
         **variables: Any,
     ) -> list[int]:
         """Write a conversation with the chat template and encode it; BOS is never doubled.
+
+        The text of a special token becomes its id wherever it stands, in what a user said too, as in transformers.
 
         Args:
             messages: role and content of every turn, the oldest first.

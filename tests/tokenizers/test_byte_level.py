@@ -6,6 +6,7 @@ import time
 import unicodedata
 
 import pytest
+import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -134,12 +135,20 @@ def test_special_tokens_are_those_that_decoding_skips(qwen: Case) -> None:
     assert qwen.tokenizer.decode(ids, skip_special=False) == "<|im_start|>a<tool_call>"
 
 
+def test_ids_may_come_from_a_tensor(llama3: Case) -> None:
+    ids = torch.tensor([128000, 15339, 128009])
+    assert llama3.tokenizer.decode(ids) == "hello"
+    assert llama3.tokenizer.decode(ids, skip_special=False) == "<|begin_of_text|>hello<|eot_id|>"
+
+
 def test_bytes_without_a_token_are_left_out(smollm2: Case) -> None:
     assert smollm2.tokenizer.encode("\x04") == smollm2.judged("\x04") == []
     assert smollm2.tokenizer.encode("!\x04\x06!") == smollm2.judged("!\x04\x06!") == smollm2.tokenizer.encode("!!")
 
 
-@pytest.mark.parametrize(("token_id", "reason"), [(128256, "out of range"), (-1, "out of range"), (10**12, "ids 0 to")])
+@pytest.mark.parametrize(
+    ("token_id", "reason"), [(128256, "out of range"), (-1, "out of range"), (10**12, "ids go from 0 to")]
+)
 def test_an_id_out_of_range(llama3: Case, token_id: int, reason: str) -> None:
     with pytest.raises(TokenizerError, match=reason):
         llama3.tokenizer.decode([1, token_id])
