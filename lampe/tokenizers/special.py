@@ -118,7 +118,9 @@ def read_added_tokens(
         if content != token.content:
             raise TokenizerError(f"id {token.id} is {content!r} in {other} and {token.content!r} in {source}")
         tokens[token.id] = token
-    roles = set(role_texts(files).values()) | set(_texts(config.get("additional_special_tokens")))
+    roles = set(role_texts(files).values())
+    for listed_as in ("additional_special_tokens", "extra_special_tokens"):
+        roles.update(_texts(config.get(listed_as)))
     tokens = {key: t.model_copy(update={"special": t.special or t.content in roles}) for key, t in tokens.items()}
     ids: dict[str, int] = {}
     for token in tokens.values():
@@ -139,7 +141,8 @@ def _entries(files: TokenizerFiles, config: Mapping[str, Any]) -> Iterator[tuple
 
 
 def _texts(value: Any) -> list[str]:
-    return [text for item in (value or ()) if (text := _text(item)) is not None] if isinstance(value, list) else []
+    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return [text for item in items if (text := _text(item)) is not None]
 
 
 def _text(value: Any) -> str | None:

@@ -178,7 +178,7 @@ FILES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "pre-tokenizer": (
         {"tokenizer": byte_tokenizer("qwen35")},
-        "tokenizer.ggml.pre = 'qwen35'.*did you mean 'qwen2'.*; accepted: default, gpt-2, llama-bpe",
+        "tokenizer.ggml.pre = 'qwen35'.*did you mean 'qwen2'.*; accepted: gpt-2, llama-bpe",
     ),
     "no pre-tokenizer": ({"tokenizer": byte_tokenizer(None)}, "tokenizer.ggml.pre is missing"),
     "no tokens": ({"tokenizer": sentencepiece(tokens=None)}, "tokenizer.ggml.tokens is missing"),

@@ -159,22 +159,26 @@ def cached(build: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def llama3_document() -> dict[str, Any]:
-    """Llama 3's tokenizer.json: every way to write a token as two is a merge, and merges may be ignored."""
-    order = ranks(llama3_rank_file())
+def _every_cut(order: Mapping[bytes, int]) -> list[str]:
     merges = []
     for token in order:
         cuts = [(token[:at], token[at:]) for at in range(1, len(token))]
         known = [(left, right) for left, right in cuts if left in order and right in order]
         known.sort(key=lambda pair: (order[pair[0]], order[pair[1]]))
         merges += [f"{spell(left)} {spell(right)}" for left, right in known]
+    return merges
+
+
+def llama3_document() -> dict[str, Any]:
+    """Llama 3's tokenizer.json: every way to write a token as two is a merge, and merges may be ignored."""
+    order = ranks(llama3_rank_file())
     names = {0: "<|begin_of_text|>", 1: "<|end_of_text|>", 6: "<|start_header_id|>", 7: "<|end_header_id|>"}
     names |= {4: "<|finetune_right_pad_id|>", 5: "<|step_id|>", 8: "<|eom_id|>", 9: "<|eot_id|>"}
     names |= {2: "<|reserved_special_token_0|>", 3: "<|reserved_special_token_1|>", 10: "<|python_tag|>"}
     names |= {11: "<|image|>"} | {n: f"<|reserved_special_token_{n - 10}|>" for n in range(12, 256)}
     return document(
         {spell(token): rank for token, rank in order.items()},
-        merges,
+        _every_cut(order),
         ignore_merges=True,
         pre_tokenizer=sequence(split(LLAMA3_PATTERN), UNSPLIT),
         post_processor={"type": "Sequence", "processors": [BYTE_LEVEL, bos_template("<|begin_of_text|>", 128000)]},
@@ -224,6 +228,25 @@ def smollm2_document() -> dict[str, Any]:
         added_tokens=[added(token, n) for n, (token, kind) in enumerate(zip(tokens, kinds, strict=True)) if kind == 3],
     )
     return {**content, "chat_template": fields["tokenizer.chat_template"].contents()}
+
+
+def nemo_document() -> dict[str, Any]:
+    """Mistral Nemo's tokenizer.json, from its "tekken" file; the ids of ordinary tokens begin at 1000."""
+    tekken = json.loads(fetch("mistral-common", "1.13.1", "mistral_common/data/tekken_240718.json").read_text())
+    config = tekken["config"]
+    n_special = config["default_num_special_tokens"]
+    tokens = tekken["vocab"][: config["default_vocab_size"] - n_special]
+    order = {base64.b64decode(token["token_bytes"]): token["rank"] for token in tokens}
+    names = ["<unk>", "<s>", "</s>", "[INST]", "[/INST]", *(f"<SPECIAL_{n}>" for n in range(5, n_special))]
+    vocab = {name: n for n, name in enumerate(names)} | {spell(token): n_special + n for token, n in order.items()}
+    return document(
+        vocab,
+        _every_cut(order),
+        ignore_merges=True,
+        pre_tokenizer=sequence(split(config["pattern"]), UNSPLIT),
+        post_processor=bos_template("<s>", 1),
+        added_tokens=[added(name, n) for n, name in enumerate(names)],
+    )
 
 
 def sentencepiece_document(path: Path, **parts: Any) -> dict[str, Any]:

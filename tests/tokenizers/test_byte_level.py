@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import unicodedata
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +12,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lampe.errors import TokenizerError
+from lampe.tokenizers import load_tokenizer
+from tests.tokenizers import judges
 from tests.tokenizers.conftest import Case
 from tests.tokenizers.texts import PROSE, RANDOM_TEXT, TEXTS
 
@@ -133,6 +136,17 @@ def test_special_tokens_are_those_that_decoding_skips(qwen: Case) -> None:
     assert ids == [151644, 64, 151657]
     assert qwen.tokenizer.decode(ids) == "a<tool_call>"
     assert qwen.tokenizer.decode(ids, skip_special=False) == "<|im_start|>a<tool_call>"
+
+
+@pytest.mark.slow
+def test_mistral_nemo(tmp_path: Path) -> None:
+    judge = judges.write(tmp_path, judges.cached(judges.nemo_document), bos_token="<s>", eos_token="</s>")
+    tokenizer = load_tokenizer(tmp_path)
+    assert (tokenizer.vocab_size, tokenizer.bos_id, tokenizer.eos_ids) == (131072, 1, (2,))
+    for text in [*TEXTS.values(), PROSE]:
+        ids = tokenizer.encode(text, add_special=False, parse_special=True)
+        assert ids == judge.encode(text, add_special_tokens=False).ids
+        assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
 def test_ids_may_come_from_a_tensor(llama3: Case) -> None:

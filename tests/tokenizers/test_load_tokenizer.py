@@ -105,6 +105,22 @@ def test_added_tokens_of_the_config(tmp_path: Path) -> None:
     assert tokenizer.vocab_size == 259
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"additional_special_tokens": ["<x>"]},
+        {"extra_special_tokens": [{"content": "<x>"}]},
+        {"extra_special_tokens": {"image_token": "<x>"}},
+        {"pad_token": "<x>"},
+    ],
+)
+def test_tokens_that_a_config_calls_special(tmp_path: Path, config: dict[str, Any]) -> None:
+    write(tmp_path, document(BYTES, [], added_tokens=[added("<x>", 256, special=False)]))
+    assert load_tokenizer(tmp_path).decode([256]) == "<x>"
+    write(tmp_path, document(BYTES, [], added_tokens=[added("<x>", 256, special=False)]), **config)
+    assert load_tokenizer(tmp_path).decode([256]) == ""
+
+
 def test_a_template_post_processor_says_what_is_added(tmp_path: Path) -> None:
     post = bos_template("<s>", 256)
     post["single"].append(post["single"][0])
