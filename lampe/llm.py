@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import torch
 from pydantic import BaseModel
@@ -69,6 +69,7 @@ class LLM:
         device: str | torch.device = "auto",
         attention: str | Mapping[str, Any] | AttentionBackend = "auto",
         prefill_chunk: int = 4096,
+        tokenizer: bool = True,
         revision: str | None = None,
         offline: bool | None = None,
     ) -> LLM:
@@ -81,6 +82,7 @@ class LLM:
             device: "auto" takes an accelerator where there is one.
             attention: backend name or config.
             prefill_chunk: tokens of a prompt that pass through the layers at once; bounds memory, changes no logits.
+            tokenizer: False loads none, for a checkpoint without tokenizer files that is only given token ids.
             revision: of the hub model.
             offline: use only what the hub cache holds; None leaves it to huggingface_hub.
 
@@ -95,11 +97,11 @@ class LLM:
         _bind(positional, config)
         torch_device = _device(device)
         torch_dtype = checkpoint_dtype(folder) if dtype == "auto" else _dtype(dtype)
-        tokenizer = load_tokenizer(folder)
+        text = load_tokenizer(folder) if tokenizer else None
         with torch.device("meta"):
             model = Transformer(config)
         load_weights(model, folder, dtype=torch_dtype, device=torch_device)
-        return cls(model.eval(), tokenizer, positional=positional, attention=attention, prefill_chunk=prefill_chunk)
+        return cls(model.eval(), text, positional=positional, attention=attention, prefill_chunk=prefill_chunk)
 
     @property
     def config(self) -> ModelConfig:
@@ -144,13 +146,19 @@ class LLM:
         return self.engine.forward(ids, self.engine.cache([ids.shape[1]] * ids.shape[0]), last=last)
 
     @overload
-    def generate(self, prompt: str, *, stream: bool = ..., **sampling: Any) -> str: ...
+    def generate(self, prompt: Any, *, stream: Literal[True], **sampling: Any) -> Iterator[Any]: ...
     @overload
-    def generate(self, prompt: Sequence[int], *, stream: bool = ..., **sampling: Any) -> list[int]: ...
+    def generate(self, prompt: str, *, stream: Literal[False] = ..., **sampling: Any) -> str: ...
     @overload
-    def generate(self, prompt: Sequence[str], *, stream: bool = ..., **sampling: Any) -> list[str]: ...
+    def generate(
+        self, prompt: Sequence[int] | Tensor, *, stream: Literal[False] = ..., **sampling: Any
+    ) -> list[int]: ...
     @overload
-    def generate(self, prompt: Sequence[Sequence[int]], *, stream: bool = ..., **sampling: Any) -> list[list[int]]: ...
+    def generate(self, prompt: Sequence[str], *, stream: Literal[False] = ..., **sampling: Any) -> list[str]: ...
+    @overload
+    def generate(
+        self, prompt: Sequence[Sequence[int]], *, stream: Literal[False] = ..., **sampling: Any
+    ) -> list[list[int]]: ...
     def generate(self, prompt: Any, *, stream: bool = False, **sampling: Any) -> Any:
         """Continue one prompt or many; each is what it would be alone.
 

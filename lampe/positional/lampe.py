@@ -89,7 +89,8 @@ class LaMPE(RemapEncoding):
             self._guessed = True
             warnings.warn(
                 "lampe: no profile for this model, so the span follows a rescaled llama3 curve; "
-                f"fit one with `lampe calibrate`, or set span or profile (trained window {self.window})",
+                f"set span or profile for the trained window of {self.window}; `lampe calibrate`, which will fit one, "
+                "is still to come",
                 ProfileWarning,
                 stacklevel=2,
             )

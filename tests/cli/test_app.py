@@ -46,7 +46,7 @@ class Interrupted(positional.RoPE):
     class Config(PositionalConfig):
         kind: str = "interrupted"
 
-    def plan(self, length: int) -> positional.PositionPlan:
+    def plan(self, length: int, *, sliding_window: int | None = None) -> positional.PositionPlan:
         raise KeyboardInterrupt
 
 
@@ -54,7 +54,7 @@ class Broken(positional.RoPE):
     class Config(PositionalConfig):
         kind: str = "broken"
 
-    def plan(self, length: int) -> positional.PositionPlan:
+    def plan(self, length: int, *, sliding_window: int | None = None) -> positional.PositionPlan:
         raise ValueError("a sentence\n  over two lines" if length < 10 else RuntimeError("a bug"))
 
 

@@ -1,0 +1,129 @@
+"""The facade: loading, swapping methods, and what each kind of prompt gives."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from lampe import LLM, LaMPE, Llama3, RoPE, YaRN
+from lampe.errors import CheckpointError, ConfigError, TokenizerError, UnknownNameError
+from lampe.models.transformer import Transformer
+from tests.checkpoints import make
+from tests.engines import config
+
+pytestmark = pytest.mark.filterwarnings("ignore::lampe.positional.PositionWarning")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("llama3")
+    make("llama3", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def llm(folder) -> LLM:
+    return LLM.load(folder, tokenizer=False, device="cpu")
+
+
+IDS = torch.randint(3, 256, (2, 40), generator=torch.Generator().manual_seed(0))
+
+
+def test_the_method_is_the_checkpoints_own_unless_replaced(llm, folder):
+    assert isinstance(llm.positional, Llama3)
+    replaced = LLM.load(folder, tokenizer=False, positional=YaRN(factor=4), device="cpu")
+    assert isinstance(replaced.positional, YaRN)
+    assert torch.equal(replaced.logits(IDS), llm.with_positional({"kind": "yarn", "factor": 4}).logits(IDS))
+
+
+@pytest.mark.parametrize(
+    "spec",
+    ["lampe", {"kind": "lampe"}, LaMPE(), LaMPE.Config(), LaMPE().bind(config())],
+    ids=["name", "dict", "method", "config", "bound"],
+)
+@pytest.mark.filterwarnings("ignore::lampe.positional.ProfileWarning")
+def test_a_method_is_a_name_a_mapping_a_config_or_an_object(llm, spec):
+    other = llm.with_positional(spec)
+    assert other.positional.config == LaMPE.Config()
+    assert other.positional.rope == llm.config.rope
+    assert other.model is llm.model
+    assert isinstance(llm.positional, Llama3)
+
+
+def test_logits_are_those_of_each_row_and_of_the_last_positions(llm):
+    whole = llm.logits(IDS)
+    assert whole.shape == (2, 40, 256)
+    torch.testing.assert_close(llm.logits(IDS[1:]), whole[1:], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(llm.logits(IDS.tolist(), last=3), whole[:, -3:], atol=1e-5, rtol=1e-5)
+
+
+def test_prompts_of_ids_give_ids(llm):
+    one = llm.generate(IDS[0], max_new_tokens=6, ignore_eos=True)
+    assert llm.generate(IDS[0].tolist(), max_new_tokens=6, ignore_eos=True) == one
+    rows = llm.generate([IDS[0].tolist(), IDS[1, :7].tolist()], max_new_tokens=6, ignore_eos=True)
+    assert rows[0] == one
+    assert [len(row) for row in rows] == [6, 6]
+    pieces = list(llm.generate([IDS[0].tolist()], max_new_tokens=6, ignore_eos=True, stream=True))
+    assert [piece.token for piece in pieces] == one
+
+
+def test_a_saved_model_loads_with_equal_logits(llm, tmp_path):
+    llm.save(tmp_path / "copy")
+    again = LLM.load(tmp_path / "copy", tokenizer=False, device="cpu")
+    assert again.config == llm.config
+    assert torch.equal(again.logits(IDS), llm.logits(IDS))
+
+
+def test_dtypes(folder):
+    for dtype in ("bfloat16", torch.bfloat16):
+        half = LLM.load(folder, tokenizer=False, dtype=dtype, device="cpu")
+        assert half.logits(IDS).dtype == torch.bfloat16
+
+
+def test_what_is_refused_before_the_weights_are_read(folder, tmp_path):
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "config.json").write_text((folder / "config.json").read_text())
+    (broken / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(UnknownNameError, match="unknown positional method 'lamp'"):
+        LLM.load(broken, positional="lamp")
+    with pytest.raises(ConfigError, match="device = 'abacus': expected one of those of this machine: auto, cpu"):
+        LLM.load(broken, device="abacus")
+    with pytest.raises(ConfigError, match="dtype = 'int4': expected 'auto', 'float32', 'bfloat16', 'float16'"):
+        LLM.load(broken, dtype="int4")
+    with pytest.raises(TokenizerError, match="broken"):
+        LLM.load(broken, dtype="float32")
+    with pytest.raises(CheckpointError, match="truncated or no safetensors file"):
+        LLM.load(broken, dtype="float32", tokenizer=False)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda llm: llm.generate([1, 256]), ValueError, "token id 256: the vocabulary has ids 0 to 255"),
+        (lambda llm: llm.logits([[0, -1]]), ValueError, "token id -1: the vocabulary has ids 0 to 255"),
+        (lambda llm: llm.generate([[1], []]), ValueError, "prompt 1 is empty"),
+        (lambda llm: llm.generate([]), ValueError, "prompt 0 is empty"),
+        (lambda llm: llm.generate([[1], "text"]), ValueError, "all text or all token ids"),
+        (lambda llm: llm.generate("text"), TokenizerError, "needs a tokenizer"),
+        (lambda llm: llm.generate([1], stop=("x",)), TokenizerError, "stop strings need a tokenizer"),
+        (lambda llm: llm.chat([{"role": "user", "content": "hi"}]), TokenizerError, "needs a tokenizer"),
+        (lambda llm: llm.generate([1], tokens=3), ConfigError, "unknown field 'tokens'"),
+        (lambda llm: llm.logits([1, 2]), ValueError, r"ids \[2\]: expected \[batch, length\]"),
+        (lambda llm: llm.with_positional({"kind": "yarn", "faktor": 2}), ConfigError, r"did you mean 'factor'\?"),
+    ],
+)
+def test_bad_calls_get_one_sentence(llm, call, error, message):
+    with pytest.raises(error, match=message) as caught:
+        call(llm)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_parts_make_a_model_too():
+    with pytest.raises(ConfigError, match="prefill_chunk = 0: expected at least 1 token"):
+        LLM(Transformer(config()), prefill_chunk=0)
+    llm = LLM(Transformer(config()), positional=RoPE(), attention="chunked")
+    assert llm.engine.backend.config.kind == "chunked"
+    assert json.dumps(llm.positional.config.model_dump(mode="json"))
