@@ -16,7 +16,7 @@ from lampe.evaluation.runner import Runner
 from lampe.tokenizers import Tokenizer
 
 NEEDLE = "\n\nThe pass key is {key}. Remember it. {key} is the pass key."
-QUESTION = "\n\nWhat is the pass key? The pass key is"
+QUESTION = "\n\nThe pass key is"
 
 
 @registry.register(
@@ -27,9 +27,12 @@ QUESTION = "\n\nWhat is the pass key? The pass key is"
 class Passkey(Task):
     """Passkey retrieval (Mohtashami and Jaggi, arXiv 2305.16300; as in Chen et al., arXiv 2306.15595, figure 3).
 
-    A prompt is prose, the sentences that tell the key, prose again and the question, and has exactly as many tokens as
-    its length says. Prose is cut where a sentence ends; after the key some sentences are skipped, as many as let the
-    last one be whole too. An answer is right if its first number is the key.
+    A prompt is prose, the sentences that tell the key, prose again and the opening of a sentence that asks for it, and
+    has exactly as many tokens as its length says. Prose is cut where a sentence ends; after the key some sentences are
+    skipped, as many as let the last one be whole too. An answer is right if its first number is the key.
+
+    The papers ask "What is the pass key?" before that sentence. After technical prose a small model answers with a
+    definition instead: SmolLM2-135M-Instruct, at 4,096 tokens of its 8,192, finds 2 of 6 keys with it and 6 without.
 
     Prompts of one place and length begin with the same tokens, those of a perplexity context that ends there, and part
     at the key, so a runner reads what comes before it once.
