@@ -15,6 +15,15 @@ settings.register_profile(
 settings.load_profile("lampe")
 
 
+ALL_THREADS = torch.get_num_threads()
+
+
+@pytest.fixture(autouse=True)
+def _threads(request: pytest.FixtureRequest) -> None:
+    """Only the slow tests have work for more than one thread; elsewhere threads wait for each other."""
+    torch.set_num_threads(ALL_THREADS if request.node.get_closest_marker("slow") else 1)
+
+
 @pytest.fixture(autouse=True)
 def _poisoned_memory() -> Iterator[None]:
     """torch.empty and its kin hand out NaN, so that a value that was never written shows."""
