@@ -113,6 +113,11 @@ class LLM:
         """The positional method, bound to the model."""
         return self.engine.positional
 
+    @property
+    def end_ids(self) -> tuple[int, ...]:
+        """The tokens that end an answer, by the checkpoint's config and its tokenizer."""
+        return (*self.config.eos_token_ids, *(self.tokenizer.eos_ids if self.tokenizer else ()))
+
     def with_positional(self, positional: PositionalSpec) -> LLM:
         """The same weights and tokenizer under another method; this model is left as it is."""
         return LLM(
@@ -164,7 +169,7 @@ class LLM:
 
         Args:
             prompt: text, token ids, or a list of either. Text is encoded with what the tokenizer adds (BOS).
-            stream: return an iterator instead: of text for one prompt, of `Piece` for many.
+            stream: return an iterator instead: of text for one text, of `Piece` for token ids or many prompts.
             sampling: the fields of `lampe.Sampling`: max_new_tokens, temperature, top_k, top_p, min_p,
                 repetition_penalty, seed, stop, ignore_eos.
 
@@ -175,10 +180,9 @@ class LLM:
         many, texts, prompts = self._prompts(prompt)
         if rules.stop and self.tokenizer is None:
             raise TokenizerError("stop strings need a tokenizer, and this model was made without one")
-        end_ids = (*self.config.eos_token_ids, *(self.tokenizer.eos_ids if self.tokenizer else ()))
-        pieces = generate(self.engine, prompts, rules, end_ids=end_ids, tokenizer=self.tokenizer)
+        pieces = generate(self.engine, prompts, rules, end_ids=self.end_ids, tokenizer=self.tokenizer)
         if stream:
-            return pieces if many else (piece.text for piece in pieces if piece.text)
+            return (piece.text for piece in pieces if piece.text) if texts and not many else pieces
         answers: list[Any] = ["" for _ in prompts] if texts else [[] for _ in prompts]
         for piece in pieces:
             if texts:
@@ -199,8 +203,7 @@ class LLM:
         """
         ids = self._tokenizer.encode_chat(messages, add_generation_prompt=True)
         rules = validate(Sampling, sampling, "chat")
-        end_ids = (*self.config.eos_token_ids, *self._tokenizer.eos_ids)
-        pieces = generate(self.engine, [ids], rules, end_ids=end_ids, tokenizer=self._tokenizer)
+        pieces = generate(self.engine, [ids], rules, end_ids=self.end_ids, tokenizer=self._tokenizer)
         text = (piece.text for piece in pieces if piece.text)
         return text if stream else "".join(text)
 

@@ -67,6 +67,8 @@ def test_prompts_of_ids_give_ids(llm):
     assert [len(row) for row in rows] == [6, 6]
     pieces = list(llm.generate([IDS[0].tolist()], max_new_tokens=6, ignore_eos=True, stream=True))
     assert [piece.token for piece in pieces] == one
+    alone = list(llm.generate(IDS[0], max_new_tokens=6, ignore_eos=True, stream=True))
+    assert [piece.token for piece in alone] == one
 
 
 def test_a_saved_model_loads_with_equal_logits(llm, tmp_path):

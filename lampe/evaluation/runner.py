@@ -88,9 +88,12 @@ class Runner:
     def generate(self, ids: Sequence[int], max_new_tokens: int) -> list[int]:
         """The most likely next tokens, as `LLM.generate` makes them of the whole prompt."""
         cache, rest = self._continue(tuple(ids), max_new_tokens, 1)
-        end_ids = (*self.llm.config.eos_token_ids, *(self.llm.tokenizer.eos_ids if self.llm.tokenizer else ()))
         pieces = generate(
-            self.llm.engine, [list(rest)], Sampling(max_new_tokens=max_new_tokens), end_ids=end_ids, cache=cache
+            self.llm.engine,
+            [list(rest)],
+            Sampling(max_new_tokens=max_new_tokens),
+            end_ids=self.llm.end_ids,
+            cache=cache,
         )
         tokens = [piece.token for piece in pieces if piece.token is not None]
         self._held = tuple(ids)
