@@ -17,6 +17,14 @@ class ConfigError(LampeError):
     """A config that cannot be understood: a checkpoint's config.json, a method's config or an option."""
 
 
+class PlanError(LampeError):
+    """A length that a positional method, as it is configured, cannot map."""
+
+
+class UnsupportedPlanError(LampeError):
+    """A plan that an attention backend does not take; names one that does."""
+
+
 class CheckpointError(LampeError):
     """A checkpoint folder or file that cannot be loaded as it stands."""
 

@@ -25,5 +25,5 @@ class AutoAttention(AttentionBackend):
         self._chunked = ChunkedAttention()
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, view: PlanView) -> Tensor:
-        plain = view.n_queries == view.n_keys and view.is_causal
+        plain = view.n_queries == view.n_keys and self._sdpa.supports(view)
         return (self._sdpa if plain else self._chunked).forward(query, key, value, view)

@@ -47,7 +47,14 @@ class AttentionBackend(ABC):
 
         Returns:
             [b, h, t, d]
+
+        Raises:
+            UnsupportedPlanError: this backend does not take such a plan.
         """
+
+    def supports(self, view: PlanView) -> bool:
+        """Whether `forward` takes this plan; every plan, unless a backend says otherwise."""
+        return True
 
     def __call__(self, query: Tensor, key: Tensor, value: Tensor, plan: PositionPlan) -> Tensor:
         """Attention of the last t of s tokens, for un-rotated query [b, h, t, d], key and value [b, g, s, d].

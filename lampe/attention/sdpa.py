@@ -6,10 +6,12 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.nn.functional import scaled_dot_product_attention
 
 from lampe.attention.base import AttentionBackend, BackendConfig, registry
 from lampe.attention.view import PlanView
+from lampe.errors import UnsupportedPlanError
 
 
 @registry.register("sdpa", summary="torch's fused attention, for plans of one causal region")
@@ -22,17 +24,25 @@ class SDPAAttention(AttentionBackend):
     class Config(BackendConfig):
         kind: Literal["sdpa"] = "sdpa"
 
+    def supports(self, view: PlanView) -> bool:
+        return view.is_causal
+
     def forward(self, query: Tensor, key: Tensor, value: Tensor, view: PlanView) -> Tensor:
-        if not view.is_causal:
+        if not self.supports(view):
             names = ", ".join(region.name for region in view.plan.regions)
-            raise ValueError(f"sdpa takes plans of one causal region, not ({names}); use attention 'auto' or 'chunked'")
+            raise UnsupportedPlanError(
+                f"sdpa takes plans of one causal region, not ({names}); use attention 'auto' or 'chunked'"
+            )
         region = view.plan.regions[0]
         rotated, _ = view.rotate_key(key, region)
         query = view.rotate_query(query, region)
-        mask = None
-        if 1 < view.n_queries < view.n_keys:
-            keys = torch.arange(view.n_keys)
-            mask = view.once("causal mask", lambda: (keys <= view.queries[:, None]).to(query.device))
-        return scaled_dot_product_attention(
-            query, rotated, value, attn_mask=mask, is_causal=view.n_queries == view.n_keys, enable_gqa=True
-        )
+        if view.n_queries == view.n_keys:
+            return scaled_dot_product_attention(query, rotated, value, is_causal=True, enable_gqa=True)
+        # Rows come in fours: torch's CPU kernel sums the last one to three so plainly that 100K keys cost two digits.
+        more = -view.n_queries % 4
+        rows = torch.cat([view.queries, view.queries[-1:].expand(more)])
+        mask = view.once("causal mask", lambda: (torch.arange(view.n_keys) <= rows[:, None]).to(query.device))
+        query = F.pad(query, (0, 0, 0, more))
+        return scaled_dot_product_attention(query, rotated, value, attn_mask=mask, enable_gqa=True)[
+            :, :, : view.n_queries
+        ]

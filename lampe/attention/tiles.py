@@ -71,6 +71,9 @@ def _run_ends(start: Tensor, stop: Tensor) -> list[int]:
 def _straight(start: Tensor, stop: Tensor, first: int, last: int) -> list[Tile] | None:
     """The tiles of queries over which both ends move in even steps, or None where no shape fits."""
     slope = (int(start[first + 1] - start[first]), int(stop[first + 1] - stop[first]))
+    if start[last - 1] == stop[last - 1]:
+        # The start has just caught up with the stop: a query without keys ends the run.
+        last -= 1
     low, high = int(start[first]), int(stop[last - 1])
     queries = (first, last)
     if slope == (0, 0):

@@ -62,6 +62,7 @@ def perplexity(
         list[str] | None,
         typer.Option(metavar="METHOD", help="One more method, also as a JSON object or a .json file; repeatable."),
     ] = None,
+    for_length: options.ForLength = None,
     text: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="A text file, or a folder of .txt. Default: Python's documentation."),
@@ -90,6 +91,8 @@ def perplexity(
     if out is not None:
         _check_out(out)
     llm = load_llm(checkpoint, dtype=dtype, device=device, attention=attention)
+    if for_length is not None:
+        chosen = {label: config for config in chosen.values() for label, config in [_fitted(config, llm, for_length)]}
     run = _measure(llm, chosen, task, wanted, checkpoint)
     summary = summarise(run.records, "perplexity", labels=list(chosen), lengths=wanted)
     about = {"checkpoint": checkpoint, "lengths": wanted, "interrupted": run.interrupted}
@@ -109,6 +112,12 @@ def perplexity(
             typer.echo(f"wrote {out / 'perplexity.json'} and {out / 'perplexity.png'}")
     if run.interrupted:
         raise typer.Exit(INTERRUPTED)
+
+
+def _fitted(config: PositionalConfig | None, llm: LLM, length: int) -> tuple[str, PositionalConfig]:
+    """A method's config for inputs of `length` tokens, with its label."""
+    method = llm.with_positional(config).positional.for_length(length)
+    return spec_text(method.config), method.config
 
 
 def read_methods(texts: Sequence[str]) -> dict[str, PositionalConfig | None]:

@@ -36,6 +36,16 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="FIELD=VALUE", rich_help_panel=METHOD, help="A field of the method; repeatable."),
 ]
+ForLength = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        rich_help_panel=METHOD,
+        show_default=False,
+        help="Set fields that depend on the length (factor, group, shift, ...) for N tokens, but for those given.",
+    ),
+]
 Dtype = Annotated[
     str,
     typer.Option(metavar="DTYPE", rich_help_panel=MODEL, help="auto (that of the file), float32, bfloat16 or float16."),

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor
 
 from lampe.config import ModelConfig, PositionalConfig, RopeConfig
+from lampe.errors import PlanError
 from lampe.positional.plan import PositionPlan
 from lampe.positional.region import Region
 from lampe.registry import Registry, validate
 
+Family = Literal["frequency", "remap", "window"]
 Self = TypeVar("Self", bound="PositionalEncoding")
+
+GENTLE_TEMPERATURE = 0.1 * math.log(2) + 1
+"""A of LaMPE and STRING, whatever the length: logits grow by 1.143434."""
+
+FARTHEST = 2**22
+"""Tokens; a method that stays inside the trained window up to here has no end for `reach`."""
 
 
 class PositionWarning(UserWarning):
@@ -27,6 +36,12 @@ class PositionalEncoding:
     A subclass overrides `frequencies`, `regions`, or both. It is written once, as a value (`YaRN(factor=4)`), and bound
     to the RoPE of a checkpoint (`method.bind(model_config)`) before it makes plans.
 
+    Attributes:
+        family: "frequency" (positions stay true), "remap" (frequencies stay trained) or "window" (keys are dropped).
+        reach_formula: what `reach` computes, in the letters of the paper; shown in lists and docs.
+        drops: which keys a query does not attend; empty when it attends all.
+        experimental: not a published way to extend a trained model; an ablation.
+
     Args:
         config: the method's own `Config`; None makes one from `fields`.
         rope: the RoPE, or the model config, of a checkpoint; None leaves the method unbound.
@@ -37,6 +52,10 @@ class PositionalEncoding:
     """
 
     Config: ClassVar[type[PositionalConfig]]
+    family: ClassVar[Family] = "frequency"
+    reach_formula: ClassVar[str] = ""
+    drops: ClassVar[str] = ""
+    experimental: ClassVar[bool] = False
 
     def __init__(
         self, config: PositionalConfig | None = None, rope: RopeConfig | ModelConfig | None = None, **fields: Any
@@ -48,7 +67,7 @@ class PositionalEncoding:
             raise TypeError("give either a config or its fields")
         self.config: Any = config
         self._rope = rope.rope if isinstance(rope, ModelConfig) else rope
-        self._warned = False
+        self._warned: set[str] = set()
 
     def __repr__(self) -> str:
         chosen = self.config.model_dump(exclude_defaults=True)
@@ -75,15 +94,6 @@ class PositionalEncoding:
         """The trained window L in tokens."""
         return int(self.config.original_window or self.rope.original_window)
 
-    def factor(self, length: int) -> float:
-        """The scale factor s: as configured, else what the checkpoint was extended by, else what `length` needs."""
-        configured = getattr(self.config, "factor", None)
-        if configured is not None:
-            return float(configured)
-        if self.rope.max_position > self.window:
-            return self.rope.max_position / self.window
-        return max(1.0, length / self.window)
-
     def frequencies(self, length: int) -> tuple[Tensor, float]:
         """inv_freq, fp32 [D / 2] in radians a position, and the temperature A, for a planned length in tokens."""
         return inverse_frequencies(self.rope.theta, self.rope.dim), 1.0
@@ -96,6 +106,39 @@ class PositionalEncoding:
         """Relative positions below this were trained, or stand for trained ones by the scaled frequencies."""
         return float(self.window)
 
+    def reach(self) -> float:
+        """The longest input, in tokens, whose plan stays inside the trained window; infinite where 2^22 tokens do.
+
+        A method with a formula for it overrides this; here it is searched for, as if plans only grew with the length.
+        """
+
+        def inside(length: int) -> bool:
+            try:
+                return self._plan(length).largest_position() < self.position_limit(length)
+            except PlanError:
+                return False
+
+        return longest(inside, FARTHEST)
+
+    def fields_for(self, length: int) -> dict[str, Any]:
+        """The fields that depend on how long inputs are, with sensible values for `length` tokens."""
+        return {}
+
+    def for_length(self: Self, length: int) -> Self:
+        """The same method, set for inputs of `length` tokens: a factor, a group, a shift, as `fields_for` chooses.
+
+        Fields that were set by hand stay as they are.
+
+        Raises:
+            ValueError: `length` is below 1.
+        """
+        if length < 1:
+            raise ValueError(f"for_length needs at least 1 token, got {length}")
+        config = self.config
+        stated = {name: getattr(config, name) for name in config.model_fields_set}
+        fields = {**self.fields_for(length), **stated}
+        return type(self)(validate(self.Config, fields, f"positional method {self.name!r}"), self.rope)
+
     def plan(self, length: int, *, sliding_window: int | None = None) -> PositionPlan:
         """The plan for a sequence of `length` tokens; warns, once, when it leaves the trained window.
 
@@ -104,32 +147,55 @@ class PositionalEncoding:
             sliding_window: what the widest layer sees, in tokens; farther positions are never used and not warned of.
 
         Raises:
-            ValueError: `length` is below 1, or the method cannot map that many tokens.
+            ValueError: `length` is below 1.
+            PlanError: the method cannot map that many tokens.
         """
+        plan = self._plan(length)
+        if (largest := plan.within(sliding_window).largest_position()) >= (limit := self.position_limit(length)):
+            self._warn_once(
+                f"{self.name}: {length} tokens reach relative position {largest:.0f}, "
+                f"outside the trained window of {limit:.0f}"
+            )
+        return plan
+
+    def _plan(self, length: int) -> PositionPlan:
+        """The plan, without a word."""
         if length < 1:
             raise ValueError(f"a plan needs a length of at least 1 token, got {length}")
         inv_freq, temperature = self.frequencies(length)
-        plan = PositionPlan(
+        return PositionPlan(
             length=length,
             inv_freq=inv_freq,
             regions=self.regions(length),
             temperature=temperature if self.config.temperature is None else self.config.temperature,
             log_n_window=self.window if self.config.log_n else None,
         )
-        self._warn_outside(plan.within(sliding_window))
-        return plan
 
-    def _warn_outside(self, plan: PositionPlan) -> None:
-        limit = self.position_limit(plan.length)
-        if self._warned or (largest := plan.largest_position()) < limit:
-            return
-        self._warned = True
-        warnings.warn(
-            f"{self.name}: {plan.length} tokens reach relative position {largest:.0f}, "
-            f"outside the trained window of {limit:.0f}",
-            PositionWarning,
-            stacklevel=3,
-        )
+    def _warn_once(self, message: str, topic: str = "window", category: type[UserWarning] | None = None) -> None:
+        """Warn, but only once about a topic."""
+        if topic not in self._warned:
+            self._warned.add(topic)
+            warnings.warn(message, category or PositionWarning, stacklevel=3)
+
+
+class ScaledEncoding(PositionalEncoding):
+    """A method that lowers frequencies by a factor s, its `factor` field."""
+
+    reach_formula = "s L; with factor = null s follows the length, and there is no end"
+
+    def factor(self, length: int) -> float:
+        """The scale factor s: as configured, else what the checkpoint was extended by, else what `length` needs."""
+        if self.config.factor is not None:
+            return float(self.config.factor)
+        if self.rope.max_position > self.window:
+            return self.rope.max_position / self.window
+        return max(1.0, length / self.window)
+
+    def position_limit(self, length: int) -> float:
+        return self.window * self.factor(length)
+
+    def fields_for(self, length: int) -> dict[str, Any]:
+        return {"factor": max(1.0, length / self.window)}
 
 
 class RemapConfig(PositionalConfig):
@@ -144,6 +210,8 @@ class RemapConfig(PositionalConfig):
 
 class RemapEncoding(PositionalEncoding):
     """A method that keeps the trained frequencies and moves the positions instead."""
+
+    family: ClassVar[Family] = "remap"
 
     @property
     def _scaling(self) -> PositionalEncoding | None:
@@ -163,9 +231,27 @@ class RemapEncoding(PositionalEncoding):
         return super().frequencies(length) if scaling is None else scaling.frequencies(length)
 
 
+def longest(holds: Callable[[int], bool], most: int) -> float:
+    """The largest whole number up to which `holds` holds, infinite if it does at `most`, 0 if not even at 1."""
+    low, high = 0, 1
+    while high < most and holds(high):
+        low, high = high, min(2 * high, most)
+    if high == most and holds(most):
+        return math.inf
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low
+
+
 def inverse_frequencies(theta: float, dim: int) -> Tensor:
     """theta^(-2k / dim) for k below dim / 2, fp32 [dim / 2]; computed as transformers does, to the last bit."""
     return 1.0 / theta ** (torch.arange(0, dim, 2, dtype=torch.int64).float() / dim)
+
+
+def floored_reach(group: int, near: int, window: int) -> int:
+    """Reach, in tokens, of i // group + near - near // group - j // group behind a true window of `near` tokens."""
+    return max(window, group * (window - near + near // group))
 
 
 def yarn_temperature(factor: float, mscale: float = 1.0) -> float:

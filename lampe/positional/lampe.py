@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from lampe.positional.base import RemapConfig, RemapEncoding, registry
+from lampe.errors import PlanError
+from lampe.positional.base import GENTLE_TEMPERATURE, RemapConfig, RemapEncoding, registry
 from lampe.positional.profile import Profile
 from lampe.positional.region import IndexMap, Region, identity
-
-TEMPERATURE = 0.1 * math.log(2) + 1
-"""A of the paper and the release, whatever the length: logits grow by 1.143434."""
 
 
 class ProfileWarning(UserWarning):
@@ -43,7 +39,7 @@ class LaMPE(RemapEncoding):
         """The fields of LaMPE.
 
         Attributes:
-            head: h, distances kept true, in tokens; None is 1/16 of the trained window.
+            head: h, distances kept true, in tokens; None is 1/16 of the trained window, 0 no head.
             tail: t, the farthest keys, in tokens; 0 for no tail.
             span: U, the positions that the whole input is mapped onto; "auto" asks the profile.
             profile: a published curve by name (llama2, llama3, mistral, llama3.1) or a JSON file, for span="auto".
@@ -53,7 +49,7 @@ class LaMPE(RemapEncoding):
         """
 
         kind: Literal["lampe"] = "lampe"
-        head: int | None = Field(default=None, ge=1)
+        head: int | None = Field(default=None, ge=0)
         tail: int = Field(default=200, ge=0)
         span: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
         profile: str | None = None
@@ -66,18 +62,18 @@ class LaMPE(RemapEncoding):
                 if self.span != "auto":
                     raise ValueError(f"profile = {self.profile!r} needs span = 'auto', not {self.span}")
                 Profile.load(self.profile)
-            if self.variant == "paper" and self.span != "auto" and self.span <= (self.head or 1) + self.tail:
+            if self.variant == "release" and self.head == 0:
+                raise ValueError("variant 'release' needs head >= 1, not 0: it starts the middle one position earlier")
+            if self.variant == "paper" and self.span != "auto" and self.span <= (self.head or 0) + self.tail:
                 raise ValueError(f"variant 'paper' needs span > head + tail, not {self.span}")
             return self
 
-    def __init__(self, *args: Any, **fields: Any):
-        super().__init__(*args, **fields)
-        self._guessed = False
+    reach_formula = "where U + (1 - U / (N - 1)) (h + t') meets L; searched for, since U follows N"
 
     @property
     def head(self) -> int:
         """h in tokens."""
-        return int(self.config.head or max(1, self.window // 16))
+        return max(1, self.window // 16) if self.config.head is None else int(self.config.head)
 
     def span(self, length: int) -> int:
         """U for a planned length, before it is clamped to N - 1; warns once when it comes from the default curve."""
@@ -85,20 +81,18 @@ class LaMPE(RemapEncoding):
             return int(self.config.span)
         if self.config.profile is not None:
             return Profile.load(self.config.profile).span(length)
-        if not self._guessed:
-            self._guessed = True
-            warnings.warn(
-                "lampe: no profile for this model, so the span follows a rescaled llama3 curve; "
-                f"set span or profile for the trained window of {self.window}; `lampe calibrate`, which will fit one, "
-                "is still to come",
-                ProfileWarning,
-                stacklevel=2,
-            )
+        self._warn_once(
+            "lampe: no profile for this model, so the span follows a rescaled llama3 curve; "
+            f"set span or profile for the trained window of {self.window}; `lampe calibrate`, which will fit one, "
+            "is still to come",
+            "profile",
+            ProfileWarning,
+        )
         return Profile.default(self.window).span(length)
 
     def frequencies(self, length: int) -> tuple[Tensor, float]:
         inv_freq, temperature = super().frequencies(length)
-        return inv_freq, temperature * TEMPERATURE
+        return inv_freq, temperature * GENTLE_TEMPERATURE
 
     def regions(self, length: int) -> tuple[Region, ...]:
         head, tail, span = self.head, self.config.tail, min(self.span(length), length - 1)
@@ -107,27 +101,25 @@ class LaMPE(RemapEncoding):
         mapping = self._mapping(length, span)
         tail_reach = mapping.end_of_group(tail)
         if tail_reach > length - head:
-            raise ValueError(
+            raise PlanError(
                 f"lampe: span = {span} is too coarse for {length} tokens: the group of {tail_reach} tokens at the tail "
                 f"reaches into the head of {head}; raise span or lower head"
             )
         shift = head - mapping.exact(head) - (1 if self.config.variant == "release" else 0)
-        near = Region.band("head", 0, head)
+        near = (Region.band("head", 0, head),) if head else ()
         middle = partial(Region.band, "middle", head, query_position=shifted(mapping, shift), key_position=mapping)
         if tail == 0:
-            return near, middle(None)
+            return *near, middle(None)
         edge = length - tail_reach
         tail_shift = (edge - 1) - (mapping.exact(edge - 1) + shift)
-        return near, middle(edge), Region.band("tail", edge, query_position=shifted(identity, -tail_shift))
+        return *near, middle(edge), Region.band("tail", edge, query_position=shifted(identity, -tail_shift))
 
     def _mapping(self, length: int, span: int) -> Mapping:
         if self.config.variant != "paper":
             return Mapping(span, length - 1, self.config.fractional)
         edges = self.head + self.config.tail
         if span <= edges:
-            raise ValueError(
-                f"lampe: variant 'paper' needs span > head + tail = {edges}, got {span} at {length} tokens"
-            )
+            raise PlanError(f"lampe: variant 'paper' needs span > head + tail = {edges}, got {span} at {length} tokens")
         return Mapping(span - edges, length - edges, self.config.fractional)
 
 

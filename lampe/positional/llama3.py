@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from lampe.config import PositionalConfig
-from lampe.positional.base import PositionalEncoding, registry
+from lampe.positional.base import ScaledEncoding, registry
 
 
 @registry.register(
@@ -18,10 +18,18 @@ from lampe.positional.base import PositionalEncoding, registry
     summary="long wavelengths divided by the factor, short ones kept, smooth between",
     paper="https://arxiv.org/abs/2407.21783",
 )
-class Llama3(PositionalEncoding):
+class Llama3(ScaledEncoding):
     """Llama 3.1's scaling: wavelengths above L/low are divided by s, those below L/high stay, linear mix between."""
 
     class Config(PositionalConfig):
+        """The fields of Llama 3's scaling.
+
+        Attributes:
+            factor: s, 8 in Llama 3.1 and 32 in 3.2.
+            low_freq_factor: frequencies that make fewer turns than this in the trained window are divided by s.
+            high_freq_factor: frequencies that make more keep their value.
+        """
+
         kind: Literal["llama3"] = "llama3"
         factor: float = Field(default=8.0, ge=1)
         low_freq_factor: float = Field(default=1.0, gt=0)
@@ -33,6 +41,8 @@ class Llama3(PositionalEncoding):
                 raise ValueError(f"high_freq_factor = {self.high_freq_factor} must exceed {self.low_freq_factor}")
             return self
 
+    reach_formula = "s L"
+
     def frequencies(self, length: int) -> tuple[Tensor, float]:
         trained, temperature = super().frequencies(length)
         factor, low, high = self.config.factor, self.config.low_freq_factor, self.config.high_freq_factor
@@ -41,6 +51,3 @@ class Llama3(PositionalEncoding):
         mixed = (1 - keep) * trained / factor + keep * trained
         inv_freq = torch.where(keep == 0, trained / factor, torch.where(keep == 1, trained, mixed))
         return inv_freq, temperature
-
-    def position_limit(self, length: int) -> float:
-        return self.window * float(self.config.factor)

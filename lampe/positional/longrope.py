@@ -23,16 +23,26 @@ from lampe.positional.base import PositionalEncoding, registry
 class LongRoPE(PositionalEncoding):
     """LongRoPE (Ding et al., arXiv 2402.13753): `short_factor` for plans up to L tokens, `long_factor` beyond.
 
-    Both hold D / 2 factors and come with the checkpoint. A is sqrt(1 + ln(s) / ln(L)), with s = `factor` or the
-    checkpoint's longest input over L, unless `attention_factor` says it.
+    Both are found by search and come with the checkpoint.
     """
 
     class Config(PositionalConfig):
+        """The fields of LongRoPE.
+
+        Attributes:
+            short_factor: D / 2 divisors of the frequencies, for plans of up to L tokens.
+            long_factor: the same for longer plans.
+            factor: s in A = sqrt(1 + ln(s) / ln(L)); None is the checkpoint's longest input over L.
+            attention_factor: A itself.
+        """
+
         kind: Literal["longrope"] = "longrope"
         short_factor: tuple[float, ...] = Field(default=(), repr=False)
         long_factor: tuple[float, ...] = Field(default=(), repr=False)
         factor: float | None = Field(default=None, ge=1)
         attention_factor: float | None = Field(default=None, gt=0)
+
+    reach_formula = "the longest input the checkpoint states"
 
     def frequencies(self, length: int) -> tuple[Tensor, float]:
         name = "short_factor" if length <= self.window else "long_factor"

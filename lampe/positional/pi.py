@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from lampe.config import PositionalConfig
-from lampe.positional.base import PositionalEncoding, registry
+from lampe.positional.base import ScaledEncoding, registry
 
 
 @registry.register(
@@ -17,16 +17,19 @@ from lampe.positional.base import PositionalEncoding, registry
     paper="https://arxiv.org/abs/2306.15595",
     aliases=("linear",),
 )
-class PI(PositionalEncoding):
+class PI(ScaledEncoding):
     """Position interpolation, "linear" in a config.json (Chen et al., arXiv 2306.15595)."""
 
     class Config(PositionalConfig):
+        """The fields of PI.
+
+        Attributes:
+            factor: s; None is what the checkpoint was extended by, else N / L.
+        """
+
         kind: Literal["pi"] = "pi"
         factor: float | None = Field(default=None, ge=1)
 
     def frequencies(self, length: int) -> tuple[Tensor, float]:
         inv_freq, temperature = super().frequencies(length)
         return inv_freq / self.factor(length), temperature
-
-    def position_limit(self, length: int) -> float:
-        return self.window * self.factor(length)

@@ -100,6 +100,8 @@ class PositionPlan:
 
         Linear in `length` up to a logarithm, so it can be asked of a plan for a million tokens.
         """
+        if self.regions == (Region("all"),):
+            return float((self.length if length is None else length) - 1)
         queries = torch.arange(self.length if length is None else length)
         largest = 0.0
         for region in self.regions:
@@ -121,8 +123,10 @@ def _alike(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 def _range_minimum(values: Tensor, start: Tensor, stop: Tensor) -> Tensor:
     """Minimum of values[start:stop] for every pair, by a table of minima over runs of a power of two."""
-    width = stop - start
     smallest = values[start]
+    if bool((values.diff(dim=0) >= 0).all()):
+        return smallest
+    width = stop - start
     run, size = values, 1
     while size <= int(width.max()):
         fits = (width >= size) & (width < 2 * size)

@@ -26,6 +26,11 @@ def zero(index: Tensor) -> Tensor:
     return torch.zeros_like(index)
 
 
+def constant(value: int) -> IndexMap:
+    """The same position for all."""
+    return lambda index: torch.full_like(index, value)
+
+
 def after_self(index: Tensor) -> Tensor:
     """One past the query's own key: the end of the causal interval."""
     return index + 1

@@ -15,4 +15,8 @@ class RoPE(PositionalEncoding):
     """Plain RoPE, without any scaling the checkpoint brings (Su et al., arXiv 2104.09864)."""
 
     class Config(PositionalConfig):
+        """RoPE has no fields of its own."""
+
         kind: Literal["rope"] = "rope"
+
+    reach_formula = "L"
