@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-all lint bench docs clean
+.PHONY: demo test lint matrix bench docs clean
 
 # The real model past its trained window: RoPE, YaRN and LaMPE. ARGS="--text FILE --minutes 0" goes to the program.
 demo: $(READY)
@@ -18,6 +18,10 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# Every method against every property, on as many random plans as you have time for: make matrix EXAMPLES=200
+matrix: $(READY)
+	LAMPE_MATRIX_EXAMPLES=$(or $(EXAMPLES),12) $(BIN)/python -m pytest tests/test_matrix.py --matrix out/matrix.md
 
 # What has a benchmark so far; each writes a table and JSON to out/.
 bench: $(READY)

@@ -9,10 +9,21 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+from tests.matrix_report import MatrixReport
+
 settings.register_profile(
     "lampe", deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 settings.load_profile("lampe")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--matrix", type=Path, help="write methods x properties and the random plans tried, as Markdown")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--matrix"):
+        config.pluginmanager.register(MatrixReport(config.getoption("--matrix")))
 
 
 ALL_THREADS = torch.get_num_threads()

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from lampe.generation import Piece, TextStream, generate
 from lampe.positional import LaMPE, RoPE
 from lampe.sampling import Sampling
-from tests.engines import engine_of, ids_of
-from tests.methods import METHODS
+from lampe.testing import CASES
+from lampe.testing.decoding import tokens as ids_of
+from tests.engines import engine_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::lampe.positional.PositionWarning")
 
@@ -38,9 +39,9 @@ def tokens_of(pieces: list[Piece], row: int = 0) -> list[int]:
 @pytest.mark.parametrize(
     "sampling", [Sampling(max_new_tokens=12), Sampling(max_new_tokens=12, temperature=1.5, seed=3)]
 )
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", CASES)
 def test_a_row_of_a_batch_equals_the_prompt_alone(name, sampling):
-    engine = engine_of(METHODS[name].example)
+    engine = engine_of(CASES[name].example)
     prompts = [ids_of(1, length, seed)[0].tolist() for seed, length in enumerate([33, 90, 5, 33])]
     pieces = list(generate(engine, prompts, sampling))
     for row, prompt in enumerate(prompts):
@@ -50,7 +51,7 @@ def test_a_row_of_a_batch_equals_the_prompt_alone(name, sampling):
 
 
 def test_greedy_tokens_are_those_of_the_full_forward_pass():
-    engine = engine_of(METHODS["lampe"].example)
+    engine = engine_of(CASES["lampe"].example)
     prompt = ids_of(1, 80)[0].tolist()
     new = tokens_of(list(generate(engine, [prompt], Sampling(max_new_tokens=30))))
     logits = engine.forward(torch.tensor([prompt + new]), engine.cache([80]))[0]
@@ -105,7 +106,7 @@ def test_ids_beyond_the_tokenizers_last_are_never_chosen():
 
 
 def test_a_prompt_may_follow_what_a_cache_holds():
-    engine = engine_of(METHODS["lampe"].example)
+    engine = engine_of(CASES["lampe"].example)
     prompt = ids_of(1, 100)[0].tolist()
     expected = tokens_of(list(generate(engine, [prompt], Sampling(max_new_tokens=8))))
     cache = engine.cache([100], budget=8)

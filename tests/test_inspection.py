@@ -14,10 +14,25 @@ from matplotlib.image import imread
 
 from lampe.config import RopeConfig
 from lampe.errors import ConfigError, MissingExtraError
-from lampe.inspection import picture, plan_facts, relative_positions, save_picture
-from lampe.inspection.facts import sample_grid
-from lampe.positional import PI, LaMPE, PositionalEncoding, PositionPlan, Region, RoPE, YaRN
-from tests.methods import METHODS, ROPE
+from lampe.inspection import overview, panels, plan_facts, relative_positions, save_gallery, save_picture
+from lampe.inspection.facts import group_positions, rotated_keys, sample_grid
+from lampe.inspection.histogram import position_histogram, trained_histogram
+from lampe.positional import (
+    DCA,
+    DPE,
+    PI,
+    LaMPE,
+    Llama3,
+    LongRoPE,
+    PositionalEncoding,
+    PositionPlan,
+    Region,
+    RoPE,
+    SelfExtend,
+    StreamingLLM,
+    YaRN,
+)
+from lampe.testing import CASES, ROPE
 
 LONG = RopeConfig(theta=500000.0, dim=128, max_position=8192, original_window=8192)
 
@@ -27,13 +42,19 @@ pytestmark = pytest.mark.filterwarnings("ignore::lampe.positional.PositionWarnin
 @st.composite
 def planned(draw: st.DrawFn) -> tuple[PositionalEncoding, int, int | None]:
     """A method, a length it can plan, and the sliding window of a layer."""
-    method = draw(st.sampled_from(sorted(METHODS)).flatmap(lambda name: METHODS[name].draw)).bind(ROPE)
+    method = draw(st.sampled_from(sorted(CASES)).flatmap(lambda name: CASES[name].draw)).bind(ROPE)
     length = draw(st.integers(1, 120))
     try:
         method.plan(length)
     except ValueError:
         length = 1
     return method, length, draw(st.none() | st.integers(1, 60))
+
+
+def largest_of_groups(plan: PositionPlan) -> torch.Tensor:
+    """The table of all pairs; where frequency groups differ, the largest position."""
+    table = plan.relative_positions().double()
+    return table if table.ndim == 2 else table.amax(-1)
 
 
 @given(planned(), st.data())
@@ -45,7 +66,7 @@ def test_chosen_pairs_are_those_of_the_whole_table(
     index = st.lists(st.integers(0, length - 1), min_size=1, max_size=20)
     queries, keys = torch.tensor(data.draw(index)), torch.tensor(data.draw(index))
     positions, owners = relative_positions(plan, queries, keys)
-    assert torch.equal(positions, plan.relative_positions().double()[queries][:, keys])
+    assert torch.equal(positions, largest_of_groups(plan)[queries][:, keys])
     assert torch.equal(owners >= 0, positions >= 0)
     assert int(owners.max()) < len(plan.regions)
 
@@ -54,12 +75,13 @@ def test_chosen_pairs_are_those_of_the_whole_table(
 def test_facts_are_those_of_the_whole_table(drawn: tuple[PositionalEncoding, int, int | None]) -> None:
     method, length, window = drawn
     facts = plan_facts(method, length, sliding_window=window)
-    table = method.plan(length).within(window).relative_positions().double()
-    last = table[-1][table[-1] >= 0]
-    assert facts.dropped_pairs == int((table.tril() < 0).sum())
-    assert sum(region.pairs for region in facts.regions) == int((table >= 0).sum())
+    table = largest_of_groups(method.plan(length).within(window))
+    attended = table > -0.5  # a fractional position may be a rounding error below 0
+    last = table[-1][attended[-1]]
+    assert facts.dropped_pairs == int((~attended).tril().sum())
+    assert sum(region.pairs for region in facts.regions) == int(attended.sum())
     assert sum(region.share for region in facts.regions) == pytest.approx(
-        int((table >= 0).sum()) / (length * (length + 1) / 2)
+        int(attended.sum()) / (length * (length + 1) / 2)
     )
     assert facts.largest_position == float(table.max())
     assert facts.tokens_reached == int((last < method.position_limit(length)).sum())
@@ -146,7 +168,7 @@ def test_lengths_that_are_refused(length: int) -> None:
 def drawn_map(method: PositionalEncoding, length: int, window: int | None = None) -> Figure:
     figure = Figure()
     facts = plan_facts(method, length, sliding_window=window)
-    picture.draw_map(figure.subplots(), method.plan(length).within(window), facts)
+    panels.draw_map(figure.subplots(), method.plan(length).within(window), facts)
     return figure
 
 
@@ -168,7 +190,7 @@ def test_red_begins_at_the_end_of_the_trained_window() -> None:
     axes = drawn_map(RoPE().bind(ROPE), 128).axes[0]
     (image,) = axes.images
     rgba = image.to_rgba(image.get_array())
-    red = tuple(int(picture.OUTSIDE[k : k + 2], 16) / 255 for k in (1, 3, 5))
+    red = tuple(int(panels.OUTSIDE[k : k + 2], 16) / 255 for k in (1, 3, 5))
     reds = [tuple(pixel[:3]) == pytest.approx(red, abs=1e-3) for pixel in rgba[100]]
     assert reds == [100 - key >= 64 for key in range(128)]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["outside the trained window"]
@@ -178,7 +200,7 @@ def test_the_curve_is_that_of_the_last_query() -> None:
     method = LaMPE(head=12, tail=20, span=40).bind(ROPE)
     plan = method.plan(128)
     axes = Figure().subplots()
-    picture.draw_curve(axes, plan, plan_facts(method, 128))
+    panels.draw_curve(axes, plan, plan_facts(method, 128))
     curve = next(line for line in axes.lines if line.get_label() == "relative position")
     assert list(curve.get_xdata()) == list(range(128))
     assert list(curve.get_ydata()) == plan.relative_positions()[-1].flip(0).tolist()
@@ -186,14 +208,47 @@ def test_the_curve_is_that_of_the_last_query() -> None:
 
 def test_borders_are_on_the_curve_of_a_long_input() -> None:
     plan = LaMPE(head=1000, tail=200, span=4501).bind(LONG).plan(32768)
-    distances = picture._distances(plan).tolist()
+    distances = panels._distances(plan).tolist()
     assert {0, 999, 1000, 32767} <= set(distances)
     assert len(distances) < 2100
 
 
+def test_every_frequency_group_has_a_curve() -> None:
+    plan = DPE(window=8, scales=(2, 4)).bind(ROPE).plan(60)
+    curves = group_positions(plan, 59, torch.arange(60))
+    assert torch.equal(curves, plan.relative_positions()[-1].double())
+    dropped = group_positions(StreamingLLM(sinks=2, window=5).bind(ROPE).plan(20), 19, torch.arange(20))
+    assert dropped[:, 0].isnan().tolist() == [2 <= key < 15 for key in range(20)]
+
+
+@given(planned())
+def test_the_histogram_counts_every_pair(drawn: tuple[PositionalEncoding, int, int | None]) -> None:
+    method, length, window = drawn
+    plan = method.plan(length).within(window)
+    table = plan.relative_positions().double()
+    used = table[table > -0.5]
+    edges = torch.linspace(-0.5, float(table.max()) + 0.5, 9, dtype=torch.float64)
+    counted = torch.histogram(used, edges).hist / len(used)
+    torch.testing.assert_close(position_histogram(plan, edges), counted, atol=1e-12, rtol=0)
+
+
+def test_a_trained_window_uses_near_positions_most() -> None:
+    edges = torch.tensor([0.0, 16.0, 64.0, 200.0], dtype=torch.float64)
+    # Of a window of 64, (64 + 48) / 2 * 16 of 64 * 64 / 2 pairs lie below 16.
+    assert trained_histogram(64, edges).tolist() == [896 / 2048, 1152 / 2048, 0]
+
+
+def test_the_histogram_of_a_long_input_is_cheap_and_adds_up() -> None:
+    plan = LaMPE(head=512, span=4501).bind(LONG).plan(32768)
+    used = position_histogram(plan, torch.linspace(0, 6000, 65, dtype=torch.float64))
+    assert float(used.sum()) == pytest.approx(1)
+    # 512 distances of all queries, but for the first ones that have fewer.
+    assert float(used[:5].sum()) == pytest.approx(469 * 32768 / (32768 * 32769 / 2), rel=0.05)
+
+
 def red_share(path: Path) -> float:
     pixels = torch.tensor(imread(path)[..., :3])
-    red = torch.tensor([int(picture.OUTSIDE[k : k + 2], 16) / 255 for k in (1, 3, 5)])
+    red = torch.tensor([int(panels.OUTSIDE[k : k + 2], 16) / 255 for k in (1, 3, 5)])
     return float(((pixels - red).abs().amax(-1) < 0.02).double().mean())
 
 
@@ -203,6 +258,40 @@ def test_the_picture_of_a_method_that_leaves_its_window_is_red(tmp_path: Path) -
     assert red_share(plain) > 0.1
     assert red_share(mapped) < 0.01
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lampe.png", "rope.png"]
+
+
+def test_the_gallery_draws_what_can_be_drawn_and_says_what_cannot(tmp_path: Path) -> None:
+    methods = {name: case.example.bind(ROPE) for name, case in CASES.items()}
+    methods["without factors"] = LongRoPE().bind(ROPE)
+    save_gallery(methods, 200, tmp_path / "all.png", dpi=40)
+    plain = save_gallery({"rope": RoPE().bind(LONG)}, 65536, tmp_path / "rope.png")
+    mapped = save_gallery({"lampe": LaMPE(head=512, span=4501).bind(LONG)}, 65536, tmp_path / "lampe.png")
+    assert red_share(plain) > 0.01
+    assert red_share(mapped) < 0.001
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["all.png", "lampe.png", "rope.png"]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_method_has_a_picture(name: str, tmp_path: Path) -> None:
+    path = save_picture(CASES[name].example.bind(ROPE), 200, tmp_path / "map.png", dpi=30)
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_keys_that_a_step_rotates() -> None:
+    """Head and tail of LaMPE, the near window of Self-Extend; one coordinate for all keys needs none."""
+    assert rotated_keys(LaMPE(head=512, tail=200, span=1536).bind(LONG).plan(16384)) == 512 + 202
+    assert rotated_keys(SelfExtend().bind(LONG).plan(16384)) == 1024
+    assert rotated_keys(DCA().bind(LONG).plan(16384)) == 0
+    assert rotated_keys(RoPE().bind(LONG).plan(16384)) == 0
+
+
+def test_an_overview_of_a_checkpoint_that_was_extended() -> None:
+    rope = RopeConfig(theta=5e5, dim=128, max_position=131072, original_window=8192, scaling=Llama3.Config())
+    about = overview("self-extend", rope)
+    assert about.reach == (131072 - 1024) * 8 + 1024
+    # The checkpoint's own scaling stays on.
+    assert about.changes == ("frequencies", "positions")
+    assert overview("llama3", rope).reach == 65536
 
 
 def test_paths_that_are_refused(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ import torch
 
 from lampe import LLM, LaMPE, Llama3, RoPE, YaRN
 from lampe.errors import CheckpointError, ConfigError, TokenizerError, UnknownNameError
-from lampe.models.transformer import Transformer
+from lampe.testing import ROPE
+from lampe.testing.decoding import small_model
 from tests.checkpoints import make
-from tests.engines import config
 
 pytestmark = pytest.mark.filterwarnings("ignore::lampe.positional.PositionWarning")
 
@@ -40,7 +40,7 @@ def test_the_method_is_the_checkpoints_own_unless_replaced(llm, folder):
 
 @pytest.mark.parametrize(
     "spec",
-    ["lampe", {"kind": "lampe"}, LaMPE(), LaMPE.Config(), LaMPE().bind(config())],
+    ["lampe", {"kind": "lampe"}, LaMPE(), LaMPE.Config(), LaMPE().bind(ROPE)],
     ids=["name", "dict", "method", "config", "bound"],
 )
 @pytest.mark.filterwarnings("ignore::lampe.positional.ProfileWarning")
@@ -125,7 +125,7 @@ def test_bad_calls_get_one_sentence(llm, call, error, message):
 
 def test_the_parts_make_a_model_too():
     with pytest.raises(ConfigError, match="prefill_chunk = 0: expected at least 1 token"):
-        LLM(Transformer(config()), prefill_chunk=0)
-    llm = LLM(Transformer(config()), positional=RoPE(), attention="chunked")
+        LLM(small_model(), prefill_chunk=0)
+    llm = LLM(small_model(), positional=RoPE(), attention="chunked")
     assert llm.engine.backend.config.kind == "chunked"
     assert json.dumps(llm.positional.config.model_dump(mode="json"))

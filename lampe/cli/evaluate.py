@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -92,7 +92,7 @@ def perplexity(
         _check_out(out)
     llm = load_llm(checkpoint, dtype=dtype, device=device, attention=attention)
     if for_length is not None:
-        chosen = {label: config for config in chosen.values() for label, config in [_fitted(config, llm, for_length)]}
+        chosen = _fitted(chosen.values(), llm, for_length)
     run = _measure(llm, chosen, task, wanted, checkpoint)
     summary = summarise(run.records, "perplexity", labels=list(chosen), lengths=wanted)
     about = {"checkpoint": checkpoint, "lengths": wanted, "interrupted": run.interrupted}
@@ -114,10 +114,20 @@ def perplexity(
         raise typer.Exit(INTERRUPTED)
 
 
-def _fitted(config: PositionalConfig | None, llm: LLM, length: int) -> tuple[str, PositionalConfig]:
-    """A method's config for inputs of `length` tokens, with its label."""
-    method = llm.with_positional(config).positional.for_length(length)
-    return spec_text(method.config), method.config
+def _fitted(configs: Iterable[PositionalConfig | None], llm: LLM, length: int) -> dict[str, PositionalConfig | None]:
+    """Methods set for inputs of `length` tokens, by label.
+
+    Raises:
+        ConfigError: two of them are the same for that length.
+    """
+    fitted: dict[str, PositionalConfig | None] = {}
+    for config in configs:
+        method = llm.with_positional(config).positional.for_length(length)
+        label = spec_text(method.config)
+        if label in fitted:
+            raise ConfigError(f"method {label!r} is named twice, once by what --for-length {length} sets")
+        fitted[label] = method.config
+    return fitted
 
 
 def read_methods(texts: Sequence[str]) -> dict[str, PositionalConfig | None]:

@@ -11,13 +11,14 @@ from rich.table import Table
 from lampe.checkpoint import read_config, resolve
 from lampe.cli import options
 from lampe.cli.console import print_json, spinner, stdout
+from lampe.cli.inspect_all import inspect_all
 from lampe.cli.options import positional_config
 from lampe.cli.specs import spec_text
 from lampe.config import RopeConfig
 from lampe.errors import ConfigError
 from lampe.inspection import PlanFacts, plan_facts, save_picture
 from lampe.inspection.picture import check_picture_path
-from lampe.positional import create
+from lampe.positional import PositionalEncoding, create
 from lampe.registry import validate
 
 ROPE = "RoPE of the model"
@@ -25,13 +26,22 @@ DEFAULTS = {"window": 8192, "theta": 10000.0, "dim": 128}
 
 
 def inspect(
-    method: Annotated[
-        str, typer.Argument(metavar="METHOD", help="A name, name:field=value:..., a JSON object or a .json file.")
-    ],
     length: Annotated[int, typer.Option("--length", "-n", metavar="N", help="Plan for N tokens.")],
+    method: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="METHOD",
+            show_default=False,
+            help="A name, name:field=value:..., a JSON object or a .json file.",
+        ),
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="A field of the method; repeatable.")
     ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every method, set for N tokens; --out draws the gallery.")
+    ] = False,
+    for_length: options.ForLength = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw a picture: .png, .pdf or .svg.")] = None,
     as_json: options.Json = False,
     checkpoint: Annotated[
@@ -60,19 +70,35 @@ def inspect(
 ) -> None:
     """Show how a method positions N tokens: its regions, its largest relative position, what the last query reaches.
 
-    --out draws the map of relative positions, the positions that the last query sees, and the frequencies.
+    --out draws the map of relative positions, the positions that the last query sees, how often each is used, and the
+    frequencies.
 
     [dim]lampe inspect lampe:head=512:span=4501 --length 32768 --out lampe.png[/dim]
+
+    [dim]lampe inspect --all --length 16384 --out gallery.png[/dim]
     """
-    config = positional_config(method, settings)
-    assert config is not None
+    if every == (method is not None):
+        raise ConfigError("lampe inspect takes either a method or --all")
+    if every and (settings or for_length):
+        raise ConfigError(f"{'--set' if settings else '--for-length'}: not together with --all, which sets each method")
     if out is not None:
         check_picture_path(out)
     given = {name: value for name, value in (("window", window), ("theta", theta), ("dim", dim)) if value is not None}
     rope, sliding_window = _by_hand(given) if checkpoint is None else _of_checkpoint(checkpoint, layer, given)
-    if config.sliding_window == "off":
-        sliding_window = None
+    if every:
+        inspect_all(rope, length, out, as_json)
+        return
+    config = positional_config(method, settings)
+    assert config is not None
     encoding = create(config, rope)
+    if for_length is not None:
+        encoding = encoding.for_length(for_length)
+    _inspect_one(encoding, length, None if config.sliding_window == "off" else sliding_window, out, as_json)
+
+
+def _inspect_one(
+    encoding: PositionalEncoding, length: int, sliding_window: int | None, out: Path | None, as_json: bool
+) -> None:
     with spinner(f"planning {length:,} tokens"):
         facts = plan_facts(encoding, length, sliding_window=sliding_window)
         if out is not None:
@@ -81,7 +107,7 @@ def inspect(
         print_json(facts.model_dump(mode="json"))
         return
     console = stdout()
-    console.print(f"{spec_text(config)} at {length:,} tokens", style="bold", markup=False)
+    console.print(f"{spec_text(encoding.config)} at {length:,} tokens", style="bold", markup=False)
     console.print(_regions(facts))
     console.print()
     console.print(_facts(facts))
@@ -123,17 +149,19 @@ def _regions(facts: PlanFacts) -> Table:
 
 def _facts(facts: PlanFacts) -> Table:
     table = Table.grid(padding=(0, 3, 0, 0))
-    inside = facts.largest_position < facts.position_limit
     table.add_row("trained window", f"{facts.trained_window:,}")
-    if facts.position_limit != facts.trained_window:
+    if facts.position_limit is None:
+        table.add_row("position limit", "none")
+    elif facts.position_limit != facts.trained_window:
         table.add_row("window of the scaled frequencies", _number(facts.position_limit))
     if facts.sliding_window is not None:
         table.add_row("sliding window", f"{facts.sliding_window:,}")
-    verdict = "[green]inside[/]" if inside else "[red]outside[/]"
+    verdict = "[green]inside[/]" if facts.inside else "[red]outside[/]"
     table.add_row("largest relative position", f"{_number(facts.largest_position)} ({verdict})")
     share = facts.tokens_reached / facts.length
     table.add_row("tokens reached by the last query", f"{facts.tokens_reached:,} of {facts.length:,} ({share:.1%})")
     table.add_row("distinct positions it sees", f"{facts.distinct_positions:,}")
+    table.add_row("keys a decode step rotates", f"{facts.rotated_keys:,}")
     table.add_row("temperature A", f"{facts.temperature:.6g} (logits x {facts.temperature**2:.6g})")
     log_n = "off" if facts.log_n_window is None else f"max(1, ln(i + 1) / ln({facts.log_n_window}))"
     table.add_row("log-n scaling of query i", log_n)

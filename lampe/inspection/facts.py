@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -42,13 +43,15 @@ class PlanFacts(FrozenModel):
         method: its config.
         length: N, in tokens.
         trained_window: L of the checkpoint, in tokens.
-        position_limit: relative positions below this were trained, or stand for trained ones by scaled frequencies.
+        position_limit: relative positions below this were trained, or stand for trained ones by scaled frequencies;
+            None where a method leaves no position that could be outside.
         sliding_window: of the layer that was looked at, in tokens; None where it sees every earlier token.
         regions: in the order of the plan.
         dropped_pairs: causal pairs that no region owns.
         largest_position: over all attended pairs.
         tokens_reached: keys that the last query reads at a relative position below `position_limit`.
         distinct_positions: different relative positions among all keys that the last query reads.
+        rotated_keys: keys that a decode step rotates anew, because the cache holds them at another coordinate.
         temperature: A; logits are multiplied by A^2.
         log_n_window: the L of log-n scaling, or None.
         frequency_ratio: inv_freq over that of plain RoPE, a number for each of the D / 2 frequencies.
@@ -57,16 +60,27 @@ class PlanFacts(FrozenModel):
     method: dict[str, Any]
     length: int
     trained_window: int
-    position_limit: float
+    position_limit: float | None
     sliding_window: int | None
     regions: tuple[RegionFacts, ...]
     dropped_pairs: int
     largest_position: float
     tokens_reached: int
     distinct_positions: int
+    rotated_keys: int
     temperature: float
     log_n_window: int | None
     frequency_ratio: tuple[float, ...]
+
+    @property
+    def limit(self) -> float:
+        """`position_limit` as a number."""
+        return math.inf if self.position_limit is None else self.position_limit
+
+    @property
+    def inside(self) -> bool:
+        """Whether every relative position was trained, or stands for one that was."""
+        return self.largest_position < self.limit
 
 
 def plan_facts(method: PositionalEncoding, length: int, *, sliding_window: int | None = None) -> PlanFacts:
@@ -95,13 +109,14 @@ def plan_facts(method: PositionalEncoding, length: int, *, sliding_window: int |
         method=method.config.model_dump(mode="json"),
         length=length,
         trained_window=method.window,
-        position_limit=limit,
+        position_limit=None if math.isinf(limit) else limit,
         sliding_window=sliding_window,
         regions=regions,
         dropped_pairs=causal - sum(region.pairs for region in regions),
         largest_position=plan.largest_position(),
         tokens_reached=int((attended < limit).sum()),
         distinct_positions=int((attended.sort().values.diff() > 0).sum()) + 1,
+        rotated_keys=rotated_keys(plan),
         temperature=plan.temperature,
         log_n_window=plan.log_n_window,
         frequency_ratio=tuple(frequency_ratio(method, plan).tolist()),
@@ -129,6 +144,32 @@ def relative_positions(plan: PositionPlan, queries: Tensor, keys: Tensor) -> tup
         positions = torch.where(owned, relative if relative.ndim == 2 else relative.amax(-1), positions)
         owners.masked_fill_(owned, index)
     return positions, owners
+
+
+def group_positions(plan: PositionPlan, query: int, keys: Tensor) -> Tensor:
+    """The relative positions of one query by frequency group.
+
+    Args:
+        keys: token indices, int64 [k].
+
+    Returns:
+        float64 [k, groups], one group for methods that treat all frequencies alike; NaN where a key is not attended.
+    """
+    last = torch.tensor([query])
+    found = torch.full((len(keys), 1), math.nan, dtype=torch.float64)
+    for region in plan.regions:
+        start, stop = region.interval(last)
+        owned = (keys >= start) & (keys < stop)
+        relative = (region.query_position(last) - region.key_position(keys)).double().reshape(len(keys), -1)
+        found = torch.where(owned[:, None], relative, found)
+    return found
+
+
+def rotated_keys(plan: PositionPlan) -> int:
+    """Keys that the last query reads at another coordinate than that in which a cache keeps them."""
+    last, home = torch.tensor([plan.length - 1]), plan.home
+    elsewhere = [region.interval(last) for region in plan.regions if region.key_position != home]
+    return sum(int(stop - start) for start, stop in elsewhere)
 
 
 def sample_grid(length: int, size: int = 512) -> Tensor:

@@ -1,34 +1,25 @@
-"""The picture of a positional method: which pair gets which relative position, and at which frequencies."""
+"""The picture of a positional method, written whole or not at all."""
 
 from __future__ import annotations
 
-import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from lampe.errors import ConfigError, MissingExtraError
-from lampe.inspection.facts import PlanFacts, frequency_ratio, plan_facts, relative_positions, sample_grid
-from lampe.positional import PositionalEncoding, PositionPlan
-from lampe.positional.base import inverse_frequencies
+from lampe.inspection.facts import plan_facts
+from lampe.inspection.panels import draw_curve, draw_frequencies, draw_histogram, draw_map
+from lampe.positional import PositionalEncoding
 
 FORMATS = (".png", ".pdf", ".svg")
-OUTSIDE = "#d7301f"
-DROPPED = "#d9d9d9"
-INK = "#222222"
-REFERENCE = "#8c8c8c"
-CURVE = "#3b528b"
-THIN = 0.06
-"""Regions with less than this share of the causal pairs have no room for their name."""
 
 
 def save_picture(
-    method: PositionalEncoding, length: int, path: str | Path, *, sliding_window: int | None = None
+    method: PositionalEncoding, length: int, path: str | Path, *, sliding_window: int | None = None, dpi: int = 140
 ) -> Path:
-    """Draw `method` at `length` tokens: the map of relative positions, that of the last query, the frequencies.
+    """Draw `method` at `length` tokens: map of relative positions, that of the last query, histogram, frequencies.
 
     Pairs outside the trained window are red, pairs that are not attended grey. No table of all pairs is ever made, so
     any length can be drawn.
@@ -37,33 +28,23 @@ def save_picture(
         method: bound to the RoPE of a checkpoint.
         path: a .png, .pdf or .svg file; it appears whole or not at all.
         sliding_window: the window of the layer to look at, in tokens.
+        dpi: dots an inch; the picture is 14 by 9.5 inches.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
         ConfigError: `path` has another suffix, or its folder does not exist.
     """
-    path = Path(path).expanduser()
-    check_picture_path(path)
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("matplotlib", "plots", "a picture") from None
-    facts = plan_facts(method, length, sliding_window=sliding_window)
-    plan = method.plan(length, sliding_window=sliding_window).within(sliding_window)
-    figure: Any = Figure(figsize=(13.5, 7.5), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=[1.3, 1])
-    upper, lower = right.subplots(2, 1)
-    draw_map(left.subplots(), plan, facts)
-    draw_curve(upper, plan, facts)
-    draw_frequencies(lower, method, plan, facts)
-    figure.suptitle(f"{method!r} at {length:,} tokens", fontsize=14, fontweight="bold")
-    partial = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        figure.savefig(partial, dpi=140)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
+    with drawing(path, 14, 9.5, dpi) as figure:
+        facts = plan_facts(method, length, sliding_window=sliding_window)
+        plan = method.plan(length, sliding_window=sliding_window).within(sliding_window)
+        left, right = figure.subfigures(1, 2, width_ratios=[1.3, 1])
+        curve, histogram, frequencies = right.subplots(3, 1)
+        draw_map(left.subplots(), plan, facts)
+        draw_curve(curve, plan, facts)
+        draw_histogram(histogram, plan, facts)
+        draw_frequencies(frequencies, method, plan, facts)
+        figure.suptitle(f"{method!r} at {length:,} tokens", fontsize=14, fontweight="bold")
+    return Path(path).expanduser()
 
 
 def check_picture_path(path: Path) -> None:
@@ -78,155 +59,20 @@ def check_picture_path(path: Path) -> None:
         raise ConfigError(f"picture {path}: there is no folder {path.parent}")
 
 
-def draw_map(axes: Any, plan: PositionPlan, facts: PlanFacts) -> None:
-    """Query against key, coloured by relative position; lines are the borders of regions."""
-    from matplotlib import colormaps
-    from matplotlib.colors import ListedColormap, Normalize
-    from matplotlib.patches import Patch
-
-    length = plan.length
-    grid = sample_grid(length)
-    positions, owners = (table.numpy() for table in relative_positions(plan, grid, grid))
-    causal = (grid[None, :] <= grid[:, None]).numpy()
-    place = {"extent": (0, length, length, 0), "interpolation": "nearest", "aspect": "equal"}
-    colours = colormaps["viridis"].with_extremes(over=OUTSIDE, bad="none")
-    hidden = positions.copy()
-    hidden[owners < 0] = math.nan
-    dropped = causal & (owners < 0)
-    if dropped.any():
-        axes.imshow(dropped.astype(float), cmap=ListedColormap(["none", DROPPED]), vmin=0, vmax=1, **place)
-    beyond = facts.largest_position >= facts.position_limit
-    # A position of exactly the limit is already outside, and only values above vmax get the colour for that.
-    top = math.nextafter(facts.position_limit, 0)
-    image = axes.imshow(hidden, cmap=colours, norm=Normalize(0, top), **place)
-    extend = "max" if beyond else "neither"
-    bar = axes.figure.colorbar(image, ax=axes, location="bottom", aspect=45, extend=extend, shrink=0.8)
-    bar.set_label("relative position")
-    _draw_borders(axes, plan)
-    _name_regions(axes, plan, facts)
-    patches = [Patch(color=OUTSIDE, label=f"outside the {_window(facts)}")] if beyond else []
-    patches += [Patch(color=DROPPED, label="not attended")] if dropped.any() else []
-    if patches:
-        axes.legend(handles=patches, loc="upper right", frameon=False)
-    axes.text(1, 0.86, _summary(facts), transform=axes.transAxes, ha="right", va="top", color=INK, linespacing=1.6)
-    axes.set(xlabel="key", ylabel="query")
-    for axis in (axes.xaxis, axes.yaxis):
-        _token_axis(axis, length)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-
-
-def draw_curve(axes: Any, plan: PositionPlan, facts: PlanFacts) -> None:
-    """Relative position against distance, for the last query."""
-    last = plan.length - 1
-    distances = _distances(plan)
-    positions, owners = relative_positions(plan, torch.tensor([last]), last - distances)
-    curve = positions[0].masked_fill(owners[0] < 0, math.nan)
-    limit = facts.position_limit
-    top = 1.1 * max(facts.largest_position, min(limit, plan.length), 1)
-    axes.plot(distances, distances, color=REFERENCE, linestyle=":", label="true distance")
-    axes.plot(distances, curve, color=CURVE, linewidth=2, label="relative position")
-    if limit < top:
-        axes.axhspan(limit, top, color=OUTSIDE, alpha=0.12, linewidth=0)
-        axes.axhline(limit, color=OUTSIDE, linewidth=1, label=f"end of the {_window(facts)}")
-    for region in facts.regions[1:]:
-        if region.nearest:
-            axes.axvline(region.nearest, color=REFERENCE, linewidth=0.8)
-    axes.set(xlim=(0, plan.length), ylim=(0, top), xlabel="distance from the last query", ylabel="relative position")
-    axes.set_title("what the last query sees", loc="left", fontsize=11)
-    axes.legend(frameon=False, loc="best")
-    _token_axis(axes.xaxis, plan.length)
-    _token_axis(axes.yaxis)
-
-
-def draw_frequencies(axes: Any, method: PositionalEncoding, plan: PositionPlan, facts: PlanFacts) -> None:
-    """inv_freq over plain RoPE's, against the wavelength that each frequency was trained at."""
-    wavelengths = 2 * math.pi / inverse_frequencies(method.rope.theta, method.rope.dim)
-    ratio = frequency_ratio(method, plan)
-    axes.semilogx(wavelengths, ratio, color=CURVE, marker="o", markersize=4, linewidth=1)
-    axes.axhline(1, color=REFERENCE, linestyle=":")
-    axes.axvline(facts.trained_window, color=REFERENCE, linewidth=0.8)
-    axes.annotate(
-        f"trained window {facts.trained_window:,}",
-        (facts.trained_window, 0.04),
-        xycoords=("data", "axes fraction"),
-        xytext=(4, 0),
-        textcoords="offset points",
-        fontsize=8,
-        color=REFERENCE,
-    )
-    axes.set(ylim=(0, 1.15 * float(ratio.max())), xlabel="wavelength under plain RoPE, tokens", ylabel="inv_freq ratio")
-    axes.set_title("frequencies, against plain RoPE's", loc="left", fontsize=11)
-
-
-def _draw_borders(axes: Any, plan: PositionPlan) -> None:
-    queries = sample_grid(plan.length, 2048)
-    for region in plan.regions:
-        start, stop = region.interval(queries)
-        for edge in (start, stop):
-            inside = (stop > start) & (edge > 0) & (edge <= queries)
-            axes.plot(edge.double().masked_fill(~inside, math.nan), queries + 0.5, color="white", linewidth=0.8)
-
-
-def _name_regions(axes: Any, plan: PositionPlan, facts: PlanFacts) -> None:
-    """Each name stands at the middle of its region; a thin region is pointed at instead."""
-    if len(plan.regions) == 1:
-        return
-    queries = sample_grid(plan.length, 2048)
-    for region, known in zip(plan.regions, facts.regions, strict=True):
-        start, stop = (edge.double() for edge in region.interval(queries))
-        width = stop - start
-        if not float(width.sum()):
-            continue
-        query = float((width * queries).sum() / width.sum())
-        key = float((width * (start + stop) / 2).sum() / width.sum())
-        thin = known.share < THIN
-        axes.annotate(
-            known.name,
-            (key, query),
-            xytext=(45, 12) if thin else (0, 0),
-            textcoords="offset points",
-            ha="left" if thin else "center",
-            va="center",
-            color=INK,
-            bbox={"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": "none", "alpha": 0.85},
-            arrowprops={"arrowstyle": "-", "color": INK, "linewidth": 0.8} if thin else None,
-        )
-
-
-def _distances(plan: PositionPlan) -> Tensor:
-    """Distances from the last query at which its curve is drawn: evenly spread, and both sides of every border."""
-    last = plan.length - 1
-    spread = sample_grid(plan.length, 2048)
-    edges = [edge for region in plan.regions for edge in region.interval(torch.tensor([last]))]
-    borders = last - torch.cat([*edges, *(edge - 1 for edge in edges)])
-    return torch.tensor(sorted({*spread.tolist(), *borders.clamp(0, last).tolist()}))
-
-
-def _summary(facts: PlanFacts) -> str:
-    lines = [
-        f"relative positions up to {facts.largest_position:,.0f}",
-        f"{_window(facts)} ends at {facts.position_limit:,.0f}",
-        f"the last query reaches {facts.tokens_reached:,} of {facts.length:,} tokens",
-    ]
-    if facts.sliding_window is not None:
-        lines.append(f"sliding window {facts.sliding_window:,}")
-    if facts.temperature != 1:
-        lines.append(f"logits × {facts.temperature**2:.3f}")
-    return "\n".join(lines)
-
-
-def _window(facts: PlanFacts) -> str:
-    scaled = facts.position_limit > facts.trained_window
-    return "window of the scaled frequencies" if scaled else "trained window"
-
-
-def _token_axis(axis: Any, length: int | None = None) -> None:
-    """Ticks in whole tokens; with `length` at its quarters, which are round for the usual powers of two."""
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
-
-    if length is None:
-        axis.set_major_locator(MaxNLocator(5, integer=True))
-    else:
-        axis.set_ticks(sorted({length * quarter // 4 for quarter in range(5)}))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+@contextmanager
+def drawing(path: str | Path, width: float, height: float, dpi: int) -> Iterator[Any]:
+    """An empty figure of so many inches, written to `path` when the block ends without an error."""
+    path = Path(path).expanduser()
+    check_picture_path(path)
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError("matplotlib", "plots", "a picture") from None
+    figure: Any = Figure(figsize=(width, height), layout="constrained")
+    yield figure
+    partial = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        figure.savefig(partial, dpi=dpi)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -57,5 +57,6 @@ class LeakyReRoPE(RemapEncoding):
         return max(self.window, math.ceil(w + k * (self.window - w)))
 
     def fields_for(self, length: int) -> dict[str, Any]:
+        """The least factor, in sixteenths, that maps the input inside the trained window."""
         w = min(self.near, self.window - 1)
-        return {"factor": max(1.0, (length - w) / (self.window - w))}
+        return {"factor": max(1.0, math.ceil(16 * (length - w) / (self.window - w)) / 16)}

@@ -50,7 +50,8 @@ class LongRoPE(PositionalEncoding):
         dim = self.rope.dim
         if len(factors) != dim // 2:
             raise ConfigError(
-                f"longrope: {name} holds {len(factors)} factors, the rotary dimension {dim} needs {dim // 2}"
+                f"longrope: {name} holds {len(factors)} factors, the rotary dimension {dim} needs {dim // 2}; "
+                "they come with a checkpoint"
             )
         exponents = torch.arange(0, dim, 2, dtype=torch.int64).float() / dim
         return 1.0 / (factors * self.rope.theta**exponents), self._temperature()

@@ -64,8 +64,12 @@ class SelfExtend(RemapEncoding):
         return floored_reach(self.config.group, self.near, self.window)
 
     def fields_for(self, length: int) -> dict[str, Any]:
-        """The least group that maps the input onto two thirds of the trained window, as the authors advise."""
-        w, two_thirds = self.near, 2 * self.window // 3
+        """The least group that maps the input onto two thirds of the trained window, as the authors advise.
+
+        A group up to twice as large that divides W is taken instead.
+        """
         if length <= self.window:
             return {"group": 1}
-        return {"group": -((length - w) // -max(1, two_thirds - w))}
+        w = self.near
+        least = -((length - w) // -max(1, 2 * self.window // 3 - w))
+        return {"group": next((group for group in range(least, 2 * least) if w % group == 0), least)}

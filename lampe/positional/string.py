@@ -24,7 +24,7 @@ class STRING(RemapEncoding):
 
         Attributes:
             shift: S in tokens; None is a third of the trained window.
-            local: W in tokens, where the second part begins; None is 128, at most half of S.
+            local: W in tokens, where the second part begins; None is 128, at most a sixth of the trained window.
         """
 
         kind: Literal["string"] = "string"
@@ -47,7 +47,7 @@ class STRING(RemapEncoding):
     @property
     def local(self) -> int:
         """W in tokens."""
-        return int(self.config.local or min(128, self.shift // 2))
+        return int(self.config.local or max(1, min(128, self.window // 6, self.shift)))
 
     def frequencies(self, length: int) -> tuple[Tensor, float]:
         inv_freq, temperature = super().frequencies(length)

@@ -10,15 +10,15 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lampe.attention import AttentionBackend
+from lampe.attention import AttentionBackend, PlanView
 from lampe.config import ModelConfig
-from lampe.errors import PlanError, UnsupportedPlanError
+from lampe.errors import PlanError
 from lampe.generation import Engine
 from lampe.models.cache import KVCache
 from lampe.models.transformer import Transformer
 from lampe.positional import PositionalEncoding
-from lampe.testing.attention import about
-from lampe.testing.case import OPTIONS, ROPE, Case, with_options
+from lampe.testing.attention import about, supporting
+from lampe.testing.case import OPTIONS, ROPE, Case, draw_plan, with_options
 
 VOCABULARY = 64
 TOLERANCE = 1e-5
@@ -76,17 +76,18 @@ def assert_same(found: Tensor, expected: Tensor, backend: AttentionBackend) -> N
 
 def decoding_equals_prefill(case: Case, data: st.DataObject, backends: Sequence[AttentionBackend]) -> bool:
     """One pass, chunks and single tokens give the same logits, far past the planned length too."""
-    backend = data.draw(st.sampled_from(backends))
+    if (drawn := draw_plan(case, data, 120, data.draw(OPTIONS))) is None:
+        return False
+    method, plan = drawn
     windows = data.draw(st.sampled_from([(), (20, None)]))
-    method = with_options(data.draw(case.draw), data.draw(OPTIONS))
-    planned = data.draw(st.integers(1, 120))
-    total = planned + data.draw(st.integers(1, 150))
+    planned, total = plan.length, plan.length + data.draw(st.integers(1, 150))
+    usable = supporting(backends, PlanView(plan.within(20) if windows else plan, 0, total))
+    if not usable:
+        return False
+    backend = data.draw(st.sampled_from(usable))
     one = engine(method, backend, windows)
     ids = tokens(1, total, seed=planned)
-    try:
-        whole = one.forward(ids, one.cache([planned]))
-    except (PlanError, UnsupportedPlanError):
-        return False
+    whole = one.forward(ids, one.cache([planned]))
     singles = data.draw(st.integers(1, min(total, 25)))
     sizes = data.draw(pieces(total - singles))
     assert_same(in_pieces(one, one.cache([planned]), ids, sizes), whole, backend)
@@ -97,32 +98,34 @@ def decoding_equals_prefill(case: Case, data: st.DataObject, backends: Sequence[
 
 def decoding_goes_on_token_by_token(case: Case, data: st.DataObject, backends: Sequence[AttentionBackend]) -> bool:
     """Every single step, from the planned length to eight times it."""
-    for backend in backends:
+    for backend in supporting(backends, PlanView(case.example.bind(ROPE).plan(40), 0, 320)):
         running = engine(case.example, backend)
         ids = tokens(1, 320)
-        try:
-            whole = running.forward(ids, running.cache([40]))
-        except UnsupportedPlanError:
-            continue
+        whole = running.forward(ids, running.cache([40]))
         assert_same(in_pieces(running, running.cache([40]), ids, [40]), whole, backend)
     return True
 
 
 def rows_do_not_know_each_other(case: Case, data: st.DataObject, backends: Sequence[AttentionBackend]) -> bool:
     """Rows with lengths and plans of their own, decoded together, each give what they give alone."""
-    backend = data.draw(st.sampled_from(backends))
-    running = engine(with_options(data.draw(case.draw), data.draw(OPTIONS)), backend)
+    method = with_options(data.draw(case.draw), data.draw(OPTIONS)).bind(ROPE)
     lengths = data.draw(st.lists(st.integers(1, 150), min_size=2, max_size=4))
     budget = data.draw(st.integers(1, 12))
+    try:
+        views = [PlanView(method.plan(length), 0, length + budget) for length in lengths]
+    except PlanError:
+        return False
+    usable = [backend for backend in backends if all(map(backend.supports, views))]
+    if not usable:
+        return False
+    backend = data.draw(st.sampled_from(usable))
+    running = engine(method, backend)
     prompts = [tokens(1, length, seed) for seed, length in enumerate(lengths)]
     steps = tokens(len(lengths), budget, seed=9)
-    try:
-        together = running.cache(lengths, budget=budget)
-        for row, prompt in enumerate(prompts):
-            running.forward(prompt, together.select([row]))
-        batched = in_pieces(running, together, steps, [])
-    except (PlanError, UnsupportedPlanError):
-        return False
+    together = running.cache(lengths, budget=budget)
+    for row, prompt in enumerate(prompts):
+        running.forward(prompt, together.select([row]))
+    batched = in_pieces(running, together, steps, [])
     for row, prompt in enumerate(prompts):
         alone = running.cache([lengths[row]], budget=budget)
         running.forward(prompt, alone)
@@ -133,7 +136,7 @@ def rows_do_not_know_each_other(case: Case, data: st.DataObject, backends: Seque
 def the_last_tokens_before_131072_agree(case: Case, data: st.DataObject, backends: Sequence[AttentionBackend]) -> bool:
     """Random keys stand for the first 131040 tokens; the rest arrive at once, in chunks, and one by one."""
     ids, before = tokens(1, 32), 131040
-    for backend in backends:
+    for backend in supporting(backends, PlanView(case.example.bind(ROPE).plan(131072), before, 32)):
         running = engine(case.example, backend)
         results = []
         for sizes in ([32], [5, 11]):
@@ -142,10 +145,7 @@ def the_last_tokens_before_131072_agree(case: Case, data: st.DataObject, backend
                 for layer, tensor in enumerate(tensors):
                     tensor.normal_(generator=torch.Generator().manual_seed(layer))
             cached.rows[0].length = before
-            try:
-                results.append(in_pieces(running, cached, ids, sizes))
-            except UnsupportedPlanError:
-                break
+            results.append(in_pieces(running, cached, ids, sizes))
             assert cached.lengths == [131072]
         for result in results[1:]:
             assert_same(result, results[0], backend)

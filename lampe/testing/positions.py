@@ -106,7 +106,7 @@ def reach_is_where_the_window_ends(case: Case, data: st.DataObject) -> bool:
 
 def fields_are_set_for_a_length(case: Case, data: st.DataObject) -> bool:
     """`for_length` maps the asked length inside the window as far as the method can, and leaves what was set."""
-    length = data.draw(st.integers(1, 40 * WINDOW))
+    length = data.draw(st.integers(1, 3 * WINDOW) | st.integers(1, 40 * WINDOW))
     plain = type(case.example)().bind(ROPE)
     chosen = plain.fields_for(length)
     fitted = plain.for_length(length)

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from lampe.positional import registry as methods
 from tests.checkpoint.gguf_samples import Sample, random_model
 from tests.cli.chat_model import Lampe
 
-NAMES = "dynamic-ntk, lampe, llama3, longrope, ntk, pi, rope, yarn"
+NAMES = ", ".join(methods.names())
 LAMPE_FIELDS = (
     "kind, temperature, log_n, length, original_window, sliding_window, checkpoint_scaling, head, tail, span, "
     "profile, variant, fractional"
@@ -48,8 +49,8 @@ TABLE: dict[str, str] = {
     f"{GENERATE} -p lampe --set haed=3": (
         f"positional method 'lampe': unknown field 'haed' (did you mean 'head'?); fields: {LAMPE_FIELDS}"
     ),
-    f"{GENERATE} -p lampe --set head=0": (
-        "positional method 'lampe': head = 0: input should be greater than or equal to 1"
+    f"{GENERATE} -p lampe --set head=-1": (
+        "positional method 'lampe': head = -1: input should be greater than or equal to 0"
     ),
     f"{GENERATE} -p lampe --set head": "setting 'head': expected field=value, such as head=512",
     f"{GENERATE} -p lampe:head": f"positional method 'lampe:head': expected {FORMS}",
@@ -83,6 +84,13 @@ TABLE: dict[str, str] = {
         "lampe: span = 1 is too coarse for 100 tokens: the group of 98 tokens at the tail reaches into the head of 8; "
         "raise span or lower head"
     ),
+    "inspect --length 64": "lampe inspect takes either a method or --all",
+    f"{INSPECT} --all": "lampe inspect takes either a method or --all",
+    "inspect --all --length 64 --set factor=2": "--set: not together with --all, which sets each method",
+    "inspect --all --length 64 --for-length 9": "--for-length: not together with --all, which sets each method",
+    "inspect dpe:scales=[1,2,3] --length 2048": ("dpe: scales = (1, 2, 3): 3 groups do not divide the 64 frequencies"),
+    "inspect dca:chunk=8:local=8 --length 64": "positional method 'dca': local = 8 must be below chunk = 8",
+    "inspect string:shift=8:local=9 --length 64": "positional method 'string': local = 9 must not exceed shift = 8",
     f"{INSPECT} --dim 7": "--window, --theta, --dim: dim = 7: input should be a multiple of 2",
     f"{INSPECT} --window 1": (
         "--window, --theta, --dim: max_position = 1: input should be greater than 1; original_window = 1: input should "
@@ -94,7 +102,9 @@ TABLE: dict[str, str] = {
         "--theta: not together with --checkpoint, whose config.json says it"
     ),
     f"{INSPECT} --checkpoint {{model}} --layer 3": "layer = 3: {model} has layers 0 to 2",
-    "inspect longrope --length 64": "longrope: short_factor holds 0 factors, the rotary dimension 128 needs 64",
+    "inspect longrope --length 64": (
+        "longrope: short_factor holds 0 factors, the rotary dimension 128 needs 64; they come with a checkpoint"
+    ),
     # convert.
     "convert none.gguf {empty}": "none.gguf is not a file; expected a GGUF file",
     "convert {prose} {fresh}": "prose.txt is no GGUF file: it starts with b'Stri', not b'GGUF'",

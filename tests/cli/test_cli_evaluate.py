@@ -111,3 +111,20 @@ def test_lengths() -> None:
             evaluate.read_lengths(text)
         expected = "expected whole numbers of tokens with commas between, such as 2048,8192"
         assert str(caught.value) == f"lengths = {text!r}: {expected}"
+
+
+def test_methods_are_set_for_a_length(lampe: Lampe, checkpoint: Path, llm: LLM, prose: Path) -> None:
+    """The model's window is 128 tokens; at 160 no method leaves it."""
+    arguments = ("--text", prose, "--lengths", 160, "--places", 1, "--last", 16, "--for-length", 160)
+    methods = "checkpoint,pi,self-extend:group=8,string"
+    result = lampe("eval", "perplexity", checkpoint, *arguments, "--methods", methods, "--json")
+    document = json.loads(result.stdout)
+    assert list(document["perplexity"]) == ["rope", "pi:factor=1.25", "self-extend", "string:shift=53"]
+    assert result.stderr.count("outside the trained window") == 1, "only plain RoPE"
+    (end,) = {record["facts"]["end"] for record in document["records"]}
+    bound = llm.with_positional({"kind": "pi", "factor": 1.25})
+    expected = math.exp(loss(bound, prose.read_text(encoding="utf-8"), end, 160, 16))
+    assert document["perplexity"]["pi:factor=1.25"]["160"] == pytest.approx(expected, rel=1e-4)
+    twice = lampe("eval", "perplexity", checkpoint, *arguments, "--methods", "pi,pi:factor=1.25")
+    assert twice.exit_code == 2
+    assert twice.stderr == "error: method 'pi:factor=1.25' is named twice, once by what --for-length 160 sets\n"

@@ -10,7 +10,7 @@ from transformers import MistralConfig
 
 from lampe.config import RopeConfig
 from lampe.inspection import plan_facts
-from lampe.positional import LaMPE, PositionWarning, RoPE, YaRN
+from lampe.positional import LaMPE, PositionWarning, RoPE, YaRN, registry
 from tests import checkpoints
 from tests.cli.chat_model import Lampe
 
@@ -32,6 +32,7 @@ def test_the_table(lampe: Lampe) -> None:
         "largest relative position 2,183 (inside)",
         "tokens reached by the last query 16,384 of 16,384 (100.0%)",
         "distinct positions it sees 2,183",
+        "keys a decode step rotates 714",
         "temperature A 1.06931 (logits x 1.14343)",
         "log-n scaling of query i off",
         "inv_freq over plain RoPE's 1",
@@ -94,3 +95,34 @@ def test_it_says_where_the_picture_is(lampe: Lampe, tmp_path: Path) -> None:
     picture = tmp_path / "map.svg"
     assert lampe("inspect", "rope", "-n", 64, "--out", picture).stdout.splitlines()[-1] == f"wrote {picture}"
     assert "<svg" in picture.read_text(encoding="utf-8")
+
+
+def test_all_methods_set_for_a_length(lampe: Lampe, tmp_path: Path) -> None:
+    picture = tmp_path / "gallery.png"
+    result = lampe("inspect", "--all", "--length", 16384, "--out", picture)
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert lines[1] == "rope 16,383 8,192 outside 8,192 16,384 1"
+    assert "self-extend:group=4 4,863 8,192 inside 16,384 4,864 1" in lines
+    assert "yarn:factor=2.0 16,383 16,384 inside 16,384 16,384 1.143" in lines
+    assert "nope 16,383 none inside 16,384 16,384 1" in lines
+    assert lines[-1] == f"wrote {picture}"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert result.stderr == ""
+
+
+def test_all_methods_as_json(lampe: Lampe) -> None:
+    facts = json.loads(lampe("inspect", "--all", "-n", 20000, "--json").stdout)
+    names = {label.partition(":")[0] for label in facts}
+    assert names == set(registry.names())
+    assert facts["longrope"] == {
+        "needs": "longrope: long_factor holds 0 factors, the rotary dimension 128 needs 64; they come with a checkpoint"
+    }
+    assert facts["nope"]["position_limit"] is None
+    assert all("needs" in known or known["length"] == 20000 for known in facts.values())
+
+
+def test_fields_for_a_length(lampe: Lampe) -> None:
+    text = lampe("inspect", "self-extend:window=512", "-n", 100, "--for-length", 65536).stdout
+    assert text.startswith("self-extend:group=16:window=512 at 100 tokens")
+    kept = lampe("inspect", "self-extend:group=3", "-n", 100, "--for-length", 32768).stdout
+    assert kept.startswith("self-extend:group=3 at 100 tokens")

@@ -41,9 +41,8 @@ def test_the_table_of_methods(lampe: Lampe) -> None:
     lines = [" ".join(line.split()) for line in lampe("list", "methods").stdout.splitlines()]
     assert lines[:2] == ["methods", "name summary paper"]
     rope = lines.index("rope true positions at the trained frequencies arXiv 2104.09864")
-    assert lines[rope + 1].startswith("yarn ")
-    yarn = "factor, beta_fast, beta_slow, attention_factor, mscale, mscale_all_dim, truncate"
-    assert lines[rope + 2] == yarn
+    assert lines[rope + 1].startswith("self-extend ")
+    assert lines[rope + 2] == "checkpoint_scaling, group, window"
     assert "pi, linear every frequency divided by the factor arXiv 2306.15595" in lines
 
 
@@ -63,3 +62,30 @@ def test_nothing_is_lost_on_a_narrow_terminal(lampe: Lampe, monkeypatch: pytest.
     text = lampe("list").stdout
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
+
+
+def test_verbose_says_what_a_method_changes_and_how_far_it_reaches(lampe: Lampe) -> None:
+    document = json.loads(lampe("list", "methods", "--verbose", "--json").stdout)["methods"]
+    rows = {row["name"]: row for row in document}
+    assert list(rows) == positional.names()
+    rope, extend, stream = rows["rope"], rows["self-extend"], rows["streaming-llm"]
+    assert (rope["family"], rope["changes"], rope["reach"], rope["reach_4x"]) == ("frequency", [], 8192, 8192)
+    # (8192 - 1024) * 8 + 1024, and with the groups of 4 and 8 that 2 L and 4 L need.
+    assert (extend["reach"], extend["reach_2x"], extend["reach_4x"]) == (58368, 29696, 58368)
+    assert (extend["changes"], extend["rotated_keys"]) == (["positions"], 1024)
+    assert (stream["family"], stream["reach"]) == ("window", None)
+    assert stream["changes"] == ["positions", "attended keys"]
+    assert rows["yarn"]["changes"] == ["frequencies", "logits"]
+    assert rows["hope"]["experimental"]
+    assert "come with a checkpoint" in rows["longrope"]["needs"]
+
+
+def test_the_verbose_table(lampe: Lampe) -> None:
+    result = lampe("list", "methods", "-v", "--window", 4096)
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert lines[0] == "methods, for a trained window L of 4,096 tokens"
+    assert "pi frequency frequencies no end 8,192 16,384 0 arXiv 2306.15595" in lines
+    extend = lines.index("self-extend remap positions 25,600 25,600 50,176 1,024 arXiv 2401.01325")
+    assert lines[extend + 1] == "reach: (L - W) G + W"
+    assert "drops keys between the sinks and the window" in lines
+    assert result.stderr == ""

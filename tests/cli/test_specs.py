@@ -108,11 +108,11 @@ FIELDS = (
     "profile, variant, fractional"
 )
 FORMS = 'a name, "name:field=value:field=value", a JSON object, or a .json file'
-NAMES = "dynamic-ntk, lampe, llama3, longrope, ntk, pi, rope, yarn"
+NAMES = ", ".join(registry.names())
 BAD = {
     "lamp": f"unknown positional method 'lamp' (did you mean 'lampe'?); there are: {NAMES}",
     "lampe:heads=1": f"positional method 'lampe': unknown field 'heads' (did you mean 'head'?); fields: {FIELDS}",
-    "lampe:head=0": "positional method 'lampe': head = 0: input should be greater than or equal to 1",
+    "lampe:head=-1": "positional method 'lampe': head = -1: input should be greater than or equal to 0",
     "lampe:variant=spam": ("positional method 'lampe': variant = 'spam': input should be 'span', 'paper' or 'release'"),
     "lampe:head": (f"positional method 'lampe:head': expected {FORMS}"),
     "": (f"positional method '': expected {FORMS}"),

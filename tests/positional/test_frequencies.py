@@ -14,7 +14,20 @@ from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from lampe.config import RopeConfig
 from lampe.errors import ConfigError
-from lampe.positional import NTK, PI, DynamicNTK, Llama3, LongRoPE, PositionWarning, RoPE, YaRN
+from lampe.positional import (
+    NTK,
+    PI,
+    DynamicNTK,
+    DynamicYaRN,
+    HoPE,
+    Llama3,
+    LongRoPE,
+    NoPE,
+    NTKByParts,
+    PositionWarning,
+    RoPE,
+    YaRN,
+)
 
 
 def rope(theta: float, dim: int, window: int, longest: int | None = None) -> RopeConfig:
@@ -131,6 +144,62 @@ def test_frequencies_equal_those_of_transformers(kind, theta, dim, window, lengt
         plan = cls(**fields).bind(rope(theta, dim, window)).plan(length)
     torch.testing.assert_close(plan.inv_freq, expected, rtol=3e-7, atol=0)
     assert plan.temperature == pytest.approx(temperature, rel=1e-12)
+
+
+@given(
+    theta=st.sampled_from([1e4, 1e5, 1e6]),
+    window=st.sampled_from([2048, 4096, 8192]),
+    length=st.integers(1, 100000),
+    least=st.sampled_from([1.0, 4.0]),
+)
+def test_dynamic_yarn_is_yarn_for_the_length(theta, window, length, least):
+    factor = max(least, length / window)
+    parameters = {
+        "rope_type": "yarn",
+        "rope_theta": theta,
+        "factor": factor,
+        "original_max_position_embeddings": window,
+    }
+    config = LlamaConfig(
+        hidden_size=256, num_attention_heads=4, max_position_embeddings=window, rope_parameters=parameters
+    )
+    expected, temperature = ROPE_INIT_FUNCTIONS["yarn"](config)
+    plan = DynamicYaRN(factor=least).bind(rope(theta, 64, window)).plan(length)
+    torch.testing.assert_close(plan.inv_freq, expected, rtol=3e-7, atol=0)
+    assert plan.temperature == pytest.approx(temperature, rel=1e-12)
+
+
+@given(
+    theta=st.sampled_from([1e4, 1e5, 1e6]),
+    dim=st.sampled_from([32, 64, 128]),
+    window=st.sampled_from([2048, 8192]),
+    factor=st.floats(1, 32),
+)
+def test_ntk_by_parts_frequency_by_frequency(theta, dim, window, factor):
+    """Its author's recipe for one frequency at a time, in Python floats."""
+
+    def mix(k: int, fast: float, slow: float, below: float, above: float) -> float:
+        low, high = (dim * math.log(window / (turns * 2 * math.pi)) / (2 * math.log(theta)) for turns in (fast, slow))
+        low, high = max(math.floor(low), 0), min(math.ceil(high), dim - 1)
+        ramp = min(max((k - low) / (high - low), 0), 1)
+        return below * (1 - ramp) + above * ramp
+
+    expected = []
+    for k in range(dim // 2):
+        trained, ntk = theta ** (-2 * k / dim), (theta * factor ** (dim / (dim - 2))) ** (-2 * k / dim)
+        expected.append(mix(k, 16, 2, trained, mix(k, 1.25, 0.75, ntk, trained / factor)))
+    plan = NTKByParts(factor=factor).bind(rope(theta, dim, window)).plan(1)
+    torch.testing.assert_close(plan.inv_freq, torch.tensor(expected), rtol=1e-5, atol=0)
+    assert plan.temperature == 1
+
+
+def test_hope_keeps_what_turns_in_the_window_and_nope_nothing():
+    bound = rope(1e4, 128, 4096)
+    trained, hope = RoPE().bind(bound).plan(64).inv_freq, HoPE().bind(bound).plan(64).inv_freq
+    # 10000^(k/64) < 4096 / (2 pi) up to k = 45.
+    assert torch.equal(hope[:46], trained[:46])
+    assert not hope[46:].any()
+    assert not NoPE().bind(bound).plan(64).inv_freq.any()
 
 
 def test_angles_are_exact_where_bf16_would_not_be():

@@ -10,7 +10,7 @@ import torch
 from lampe.config import RopeConfig
 from lampe.errors import ConfigError
 from lampe.positional import PROFILES, LaMPE, PositionPlan, PositionWarning, Profile, ProfileWarning
-from tests.methods import ROPE
+from lampe.testing import ROPE
 
 LARGE = RopeConfig(theta=500000.0, dim=128, max_position=8192, original_window=8192)
 
@@ -123,7 +123,8 @@ def test_the_scaling_of_the_checkpoint_stays_unless_dropped():
             {"heads": 4},
             r"positional method 'lampe': unknown field 'heads' \(did you mean 'head'\?\); fields: .*head, tail",
         ),
-        ({"head": 0}, r"head = 0: input should be greater than or equal to 1"),
+        ({"head": -1}, r"head = -1: input should be greater than or equal to 0"),
+        ({"head": 0, "variant": "release"}, r"variant .release. needs head >= 1, not 0"),
         ({"span": "wide"}, r"span\.int = 'wide'|span.*= 'wide'"),
         ({"variant": "exact"}, r"variant = 'exact': input should be 'span', 'paper' or 'release'"),
         ({"profile": "lama3"}, r"'lama3': neither a file nor a known name \(did you mean 'llama3'\?\); names: llama2"),
