@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint matrix bench docs clean
+.PHONY: demo test lint matrix bench docs pictures clean
 
 # The real model past its trained window: RoPE, YaRN and LaMPE. ARGS="--text FILE --minutes 0" goes to the program.
 demo: $(READY)
@@ -31,6 +31,10 @@ bench: $(READY)
 docs: $(READY)
 	$(BIN)/python -m docs.build
 	$(BIN)/python -m pytest tests/test_docs.py
+
+# The pictures of docs/methods/ too.
+pictures: $(READY)
+	$(BIN)/python -m docs.build --pictures
 
 clean:
 	rm -rf $(VENV) out .cache

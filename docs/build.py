@@ -1,12 +1,16 @@
-"""Writes the generated tables of README anew: `python -m docs.build`."""
+"""Writes what is generated in README and docs/ anew: `python -m docs.build`, with `--pictures` the pictures too."""
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from rich.progress import track
+
+from docs import method_pages
 from lampe import models, positional
 from lampe.registry import Entry, Registry
 
@@ -16,8 +20,12 @@ PAGES = ("README.md",)
 
 def methods() -> str:
     """A row for every positional method that comes with lampe."""
-    rows = [f"| `{entry.name}` | {entry.summary} | {_link(entry.paper)} |" for entry in _own(positional.registry)]
-    return "\n".join(["| method | what it does | paper |", "|---|---|---|", *rows])
+    rows = []
+    for name in method_pages.own_methods():
+        entry = positional.registry.entry(name)
+        family = f"{entry.cls.family}, an experiment" if entry.cls.experimental else entry.cls.family
+        rows.append(f"| [`{name}`](docs/methods/{name}.md) | {family} | {entry.summary} | {_link(entry.paper)} |")
+    return "\n".join(["| method | family | what it does | paper |", "|---|---|---|---|", *rows])
 
 
 def families() -> str:
@@ -49,6 +57,15 @@ def _link(paper: str | None) -> str:
     return f"[{'arXiv ' + paper.rsplit('/', 1)[1] if 'arxiv.org' in paper else 'source'}]({paper})"
 
 
-if __name__ == "__main__":
+def main() -> None:
     for name in PAGES:
         (ROOT / name).write_text(rebuilt(name))
+    for name, text in method_pages.pages().items():
+        (method_pages.FOLDER / name).write_text(text)
+    if "--pictures" in sys.argv[1:]:
+        for name in track(method_pages.draw(), "drawing", total=len(method_pages.own_methods()) + 1):
+            print(name)
+
+
+if __name__ == "__main__":
+    main()

@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from docs import method_pages
 from docs.build import PAGES, rebuilt
-from lampe.positional import registry
+from lampe import attention, evaluation, models, positional
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PLUGIN = ROOT / "examples" / "plugin" / "pyproject.toml"
+REGISTRIES = (positional.registry, attention.registry, models.registry, evaluation.registry)
 TEXTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 
 
@@ -26,16 +29,23 @@ def test_every_block_runs(page, smollm2, tmp_path, monkeypatch):
     (tmp_path / ".cache" / smollm2.name).symlink_to(smollm2)
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "__main__"}
-    before = dict(registry._entries)
+    before = [dict(registry._entries) for registry in REGISTRIES]
     try:
-        for language, code in BLOCK.findall(page.read_text()):
+        text = page.read_text()
+        for block in BLOCK.finditer(text):
+            language, code = block.groups()
             if language == "python":
-                exec(compile(code, str(page), "exec", dont_inherit=True), names)
+                # Empty lines before it, so that a failure names the lines of the page.
+                above = "\n" * text.count("\n", 0, block.start(2))
+                exec(compile(above + code, str(page), "exec", dont_inherit=True), names)
+            elif language == "toml":
+                assert code in PLUGIN.read_text(), f"{page.name}: not in examples/plugin/pyproject.toml: {code}"
             else:
                 assert language == "console", f"{page.name}: a block of {language!r} is not run"
                 run_console(code)
     finally:
-        registry._entries = before
+        for registry, entries in zip(REGISTRIES, before, strict=True):
+            registry._entries = entries
 
 
 def run_console(code: str) -> None:
@@ -56,6 +66,19 @@ def run_console(code: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_generated_tables_are_current(page):
     assert (ROOT / page).read_text() == rebuilt(page), "run `make docs`"
+
+
+def test_method_pages_are_current_and_have_their_pictures():
+    for name, text in method_pages.pages().items():
+        assert (method_pages.FOLDER / name).read_text() == text, f"{name}: run `make docs`"
+    pictures = {path.stem for path in method_pages.FOLDER.glob("*.png")}
+    assert pictures == {*method_pages.own_methods(), "gallery"}, "run `make pictures`"
+
+
+def test_every_field_of_a_method_says_what_it_means():
+    for name in method_pages.own_methods():
+        config = positional.registry.get(name).Config
+        assert {"kind", *method_pages.meanings(config)} >= set(config.model_fields), name
 
 
 def test_links_lead_somewhere():

@@ -71,7 +71,7 @@ class PositionalEncoding:
 
     def __repr__(self) -> str:
         chosen = self.config.model_dump(exclude_defaults=True)
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in chosen.items())})"
+        return f"{type(self).__name__}({', '.join(f'{name}={_brief(value)}' for name, value in chosen.items())})"
 
     @property
     def name(self) -> str:
@@ -114,11 +114,15 @@ class PositionalEncoding:
 
         def inside(length: int) -> bool:
             try:
-                return self._plan(length).largest_position() < self.position_limit(length)
+                return self.largest_position(length) < self.position_limit(length)
             except PlanError:
                 return False
 
         return longest(inside, FARTHEST)
+
+    def largest_position(self, length: int) -> float:
+        """The largest relative position of a plan for `length` tokens; asked of without a warning."""
+        return self._plan(length).largest_position()
 
     def fields_for(self, length: int) -> dict[str, Any]:
         """The fields that depend on how long inputs are, with sensible values for `length` tokens."""
@@ -194,6 +198,10 @@ class ScaledEncoding(PositionalEncoding):
     def position_limit(self, length: int) -> float:
         return self.window * self.factor(length)
 
+    def largest_position(self, length: int) -> float:
+        """The largest relative position of a plan for `length` tokens; asked of without a warning."""
+        return self._plan(length).largest_position()
+
     def fields_for(self, length: int) -> dict[str, Any]:
         return {"factor": max(1.0, length / self.window)}
 
@@ -252,6 +260,13 @@ def inverse_frequencies(theta: float, dim: int) -> Tensor:
 def floored_reach(group: int, near: int, window: int) -> int:
     """Reach, in tokens, of i // group + near - near // group - j // group behind a true window of `near` tokens."""
     return max(window, group * (window - near + near // group))
+
+
+def _brief(value: object) -> str:
+    """Of a table of numbers only the ends."""
+    if isinstance(value, tuple) and len(value) > 8:
+        return f"({value[0]!r}, ..., {value[-1]!r})"
+    return repr(value)
 
 
 def yarn_temperature(factor: float, mscale: float = 1.0) -> float:

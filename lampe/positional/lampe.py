@@ -7,6 +7,7 @@ from fractions import Fraction
 from functools import partial
 from typing import Annotated, Literal
 
+import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
@@ -113,6 +114,11 @@ class LaMPE(RemapEncoding):
         edge = length - tail_reach
         tail_shift = (edge - 1) - (mapping.exact(edge - 1) + shift)
         return *near, middle(edge), Region.band("tail", edge, query_position=shifted(identity, -tail_shift))
+
+    def largest_position(self, length: int) -> float:
+        """That of the last query to the first key: positions grow with the query, and never fall with the distance."""
+        farthest = self.regions(length)[-1]
+        return float(farthest.query_position(torch.tensor([length - 1])) - farthest.key_position(torch.tensor([0])))
 
     def _mapping(self, length: int, span: int) -> Mapping:
         if self.config.variant != "paper":

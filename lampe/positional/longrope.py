@@ -42,7 +42,7 @@ class LongRoPE(PositionalEncoding):
         factor: float | None = Field(default=None, ge=1)
         attention_factor: float | None = Field(default=None, gt=0)
 
-    reach_formula = "the longest input the checkpoint states"
+    reach_formula = "the longest input the checkpoint states, or s L"
 
     def frequencies(self, length: int) -> tuple[Tensor, float]:
         name = "short_factor" if length <= self.window else "long_factor"
@@ -57,7 +57,7 @@ class LongRoPE(PositionalEncoding):
         return 1.0 / (factors * self.rope.theta**exponents), self._temperature()
 
     def position_limit(self, length: int) -> float:
-        return float(max(self.rope.max_position, self.window))
+        return float(max(self.rope.max_position, self.window * (self.config.factor or 1)))
 
     def _temperature(self) -> float:
         if self.config.attention_factor is not None:

@@ -92,7 +92,7 @@ def reach_is_where_the_window_ends(case: Case, data: st.DataObject) -> bool:
     reach = method.reach()
 
     def beyond(length: int) -> float:
-        return method._plan(length).largest_position() - method.position_limit(length)
+        return method.plan(length).largest_position() - method.position_limit(length)
 
     if math.isinf(reach):
         assert beyond(data.draw(st.integers(1, 5000))) < 0
