@@ -175,6 +175,6 @@ rope = RopeConfig(theta=10000.0, dim=128, max_position=8192, original_window=819
 {factors if name in GIVEN else ""}method = {made}.for_length({LENGTH})
 plan = method.plan({LENGTH})
 assert [region.name for region in plan.regions] == {json.dumps([region.name for region in plan.regions])}
-assert round(plan.largest_position(), 3) == {plan.largest_position():.10g}
+assert round(plan.largest_position(), 3) == {round(plan.largest_position(), 3):.10g}
 ```
 {inspect_it}"""

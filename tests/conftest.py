@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-from tests.matrix_report import MatrixReport
+from tests.testing.matrix_report import MatrixReport
 
 settings.register_profile(
     "lampe", deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -36,8 +36,8 @@ def cut(view: PlanView, region: Region, block: int) -> list[Tile]:
     """Tiles that are disjoint and together hold every pair of a region.
 
     Where one end of the queries' intervals stays and the other moves along with the query, one rectangle and one
-    triangle do, however many queries there are. Elsewhere (bands, other ends) `block` queries at a time get a rectangle
-    and masked edges, which are at most `block` keys wide for ends that move along.
+    triangle do, however many queries there are. Elsewhere (bands, other ends) up to `block` queries at a time get a
+    rectangle and masked edges of at most `block` keys; where an end jumps farther, a block ends.
     """
     start, stop = view.interval(region)
     run_end = _run_ends(start, stop)
@@ -52,7 +52,7 @@ def cut(view: PlanView, region: Region, block: int) -> list[Tile]:
             tiles.extend(straight)
             done = run_end[query]
         else:
-            done = min(query + block, len(start))
+            done = _near(start, stop, query, block)
             tiles.extend(_irregular(view, start, stop, query, done))
     return tiles
 
@@ -66,6 +66,15 @@ def _run_ends(start: Tensor, stop: Tensor) -> list[int]:
     # A run that begins with query i is ended by the first change of step after it.
     nearest = torch.searchsorted(boundaries, torch.arange(count) + 2)
     return boundaries[nearest.clamp(max=len(boundaries) - 1)].tolist()
+
+
+def _near(start: Tensor, stop: Tensor, first: int, block: int) -> int:
+    """Where to end a block of queries from `first` on, so that neither end moves by more than `block` keys in it."""
+    moved = torch.maximum(
+        (start[first : first + block] - start[first]).abs(), (stop[first : first + block] - stop[first]).abs()
+    )
+    jumps = (moved > block).nonzero()[:, 0]
+    return first + (int(jumps[0]) if len(jumps) else len(moved))
 
 
 def _straight(start: Tensor, stop: Tensor, first: int, last: int) -> list[Tile] | None:

@@ -22,8 +22,8 @@ Self = TypeVar("Self", bound="PositionalEncoding")
 GENTLE_TEMPERATURE = 0.1 * math.log(2) + 1
 """A of LaMPE and STRING, whatever the length: logits grow by 1.143434."""
 
-FARTHEST = 2**22
-"""Tokens; a method that stays inside the trained window up to here has no end for `reach`."""
+FARTHEST = 2**20
+"""Tokens; a method that stays inside the trained window up to here, and to 8 L, has no end for `reach`."""
 
 
 class PositionWarning(UserWarning):
@@ -107,7 +107,7 @@ class PositionalEncoding:
         return float(self.window)
 
     def reach(self) -> float:
-        """The longest input, in tokens, whose plan stays inside the trained window; infinite where 2^22 tokens do.
+        """The longest input, in tokens, whose plan stays inside the trained window; infinite where a million tokens do.
 
         A method with a formula for it overrides this; here it is searched for, as if plans only grew with the length.
         """
@@ -118,7 +118,7 @@ class PositionalEncoding:
             except PlanError:
                 return False
 
-        return longest(inside, FARTHEST)
+        return longest(inside, max(FARTHEST, 8 * self.window))
 
     def largest_position(self, length: int) -> float:
         """The largest relative position of a plan for `length` tokens; asked of without a warning."""
@@ -201,6 +201,10 @@ class ScaledEncoding(PositionalEncoding):
     def largest_position(self, length: int) -> float:
         """The largest relative position of a plan for `length` tokens; asked of without a warning."""
         return self._plan(length).largest_position()
+
+    def reach(self) -> float:
+        follows = self.config.factor is None and self.rope.max_position <= self.window
+        return math.inf if follows else math.ceil(self.position_limit(1))
 
     def fields_for(self, length: int) -> dict[str, Any]:
         return {"factor": max(1.0, length / self.window)}

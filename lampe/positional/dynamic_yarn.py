@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from pydantic import Field
@@ -36,6 +37,9 @@ class DynamicYaRN(YaRN):
     def factor(self, length: int) -> float:
         """s for a planned length in tokens."""
         return max(float(self.config.factor), length / self.window)
+
+    def reach(self) -> float:
+        return math.inf
 
     def fields_for(self, length: int) -> dict[str, Any]:
         return {}

@@ -16,7 +16,7 @@ from lampe.positional.ramp import ramp, ramp_ends
 @registry.register(
     "ntk-by-parts",
     summary="low frequencies interpolated, middle ones by NTK, high ones kept",
-    paper="https://github.com/jquesnelle/yarn/pull/1",
+    paper="https://github.com/jquesnelle/scaled-rope/pull/1",
     aliases=("ntk-parts",),
 )
 class NTKByParts(ScaledEncoding):
