@@ -169,8 +169,12 @@ def _label_ends(axes: Any, ends: Sequence[tuple[float, float, str, str]]) -> Non
 
 
 def _mark_window(axes: Any, window: int) -> None:
+    left, right = axes.get_xlim()
+    axes.axvspan(max(window, left), right, color="#F4F1EA", zorder=0)
+    if window < left:
+        # Its line and name would lie outside the axes, and the layout would make room for them.
+        return
     axes.axvline(window, color=INK, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
-    axes.axvspan(window, axes.get_xlim()[1], color="#F4F1EA", zorder=0)
     axes.annotate(
         f"trained window {window:,}",
         xy=(window, 1),

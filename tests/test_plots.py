@@ -112,3 +112,11 @@ def test_labels_never_touch_and_stay_near(heights, gap):
     apart = all(after - before >= gap for before, after in pairwise(heights))
     if apart:
         assert moved == pytest.approx(heights)
+
+
+def test_a_window_left_of_every_length_does_not_push_names_out(tmp_path: Path, recwarn: pytest.WarningsRecorder):
+    figures = {"a method with a name of some length": [9, 8, 9], "and another": [10, 9, 9.5]}
+    path = plot_curves(curves(**figures), tmp_path / "curves.png", window=1000)
+    assert not recwarn.list
+    # A name that ends inside the picture leaves a margin of background.
+    assert (imread(path)[:, -3:, :3] == 1).all()
