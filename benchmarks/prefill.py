@@ -21,7 +21,7 @@ from rich.table import Table
 
 from lampe.attention import AttentionBackend, ChunkedAttention, PlanView, SDPAAttention
 from lampe.config import RopeConfig
-from lampe.positional import LaMPE, PositionalEncoding, PositionWarning, RoPE, YaRN
+from lampe.positional import DCA, STRING, LaMPE, PositionalEncoding, PositionWarning, RoPE, SelfExtend, YaRN
 
 SHAPES = {"SmolLM2-135M": (9, 3, 64), "Llama-3-8B": (32, 8, 128)}
 """Query heads, key-value heads, head dimension."""
@@ -31,6 +31,9 @@ RUNS: dict[str, tuple[PositionalEncoding, AttentionBackend]] = {
     PEER: (RoPE(), SDPAAttention()),
     "rope, chunked": (RoPE(), ChunkedAttention()),
     "yarn, sdpa": (YaRN(factor=4), SDPAAttention()),
+    "self-extend, chunked": (SelfExtend(group=4), ChunkedAttention()),
+    "string, chunked": (STRING(), ChunkedAttention()),
+    "dca, chunked": (DCA(), ChunkedAttention()),
     "lampe, chunked": (LaMPE(head=512, span=2048), ChunkedAttention()),
 }
 

@@ -14,8 +14,7 @@ from lampe.config import RopeConfig
 from lampe.errors import LampeError
 from lampe.inspection import PlanFacts, plan_facts, save_gallery
 from lampe.positional import PositionalEncoding, PositionWarning, ProfileWarning, create, registry
-
-FAMILIES = ("frequency", "remap", "window")
+from lampe.positional.base import FAMILIES
 
 
 def inspect_all(rope: RopeConfig, length: int, out: Path | None, as_json: bool) -> None:

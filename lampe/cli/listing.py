@@ -17,9 +17,9 @@ from lampe.errors import UnknownNameError, closest
 from lampe.inspection import MethodOverview, overview
 from lampe.models import registry as families
 from lampe.positional import registry as methods
+from lampe.positional.base import FAMILIES
 from lampe.registry import Entry, Registry
 
-FAMILIES = ("frequency", "remap", "window")
 FIGURES = ("reach", "for 2 L", "for 4 L", "rotated")
 KINDS = ("methods", "backends", "families", "tasks")
 

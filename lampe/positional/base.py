@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 import torch
 from torch import Tensor
@@ -17,6 +17,9 @@ from lampe.positional.region import Region
 from lampe.registry import Registry, validate
 
 Family = Literal["frequency", "remap", "window"]
+FAMILIES: tuple[Family, ...] = get_args(Family)
+"""In the order in which lists show them."""
+
 Self = TypeVar("Self", bound="PositionalEncoding")
 
 GENTLE_TEMPERATURE = 0.1 * math.log(2) + 1
@@ -131,7 +134,7 @@ class PositionalEncoding:
     def for_length(self: Self, length: int) -> Self:
         """The same method, set for inputs of `length` tokens: a factor, a group, a shift, as `fields_for` chooses.
 
-        Fields that were set by hand stay as they are.
+        Fields that were set by hand, or by an earlier call, stay as they are.
 
         Raises:
             ValueError: `length` is below 1.
@@ -175,17 +178,17 @@ class PositionalEncoding:
             log_n_window=self.window if self.config.log_n else None,
         )
 
-    def _warn_once(self, message: str, topic: str = "window", category: type[UserWarning] | None = None) -> None:
+    def _warn_once(self, message: str, topic: str = "window", category: type[UserWarning] = PositionWarning) -> None:
         """Warn, but only once about a topic."""
         if topic not in self._warned:
             self._warned.add(topic)
-            warnings.warn(message, category or PositionWarning, stacklevel=3)
+            warnings.warn(message, category, stacklevel=3)
 
 
 class ScaledEncoding(PositionalEncoding):
     """A method that lowers frequencies by a factor s, its `factor` field."""
 
-    reach_formula = "s L; with factor = null s follows the length, and there is no end"
+    reach_formula = "s L; with factor = None s follows the length, and there is no end"
 
     def factor(self, length: int) -> float:
         """The scale factor s: as configured, else what the checkpoint was extended by, else what `length` needs."""
@@ -197,10 +200,6 @@ class ScaledEncoding(PositionalEncoding):
 
     def position_limit(self, length: int) -> float:
         return self.window * self.factor(length)
-
-    def largest_position(self, length: int) -> float:
-        """The largest relative position of a plan for `length` tokens; asked of without a warning."""
-        return self._plan(length).largest_position()
 
     def reach(self) -> float:
         follows = self.config.factor is None and self.rope.max_position <= self.window
