@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint matrix bench docs pictures clean
+.PHONY: demo test lint matrix bench perplexity docs pictures clean
 
 # The real model past its trained window: RoPE, YaRN and LaMPE. ARGS="--text FILE --minutes 0" goes to the program.
 demo: $(READY)
@@ -26,6 +26,10 @@ matrix: $(READY)
 # What has a benchmark so far; each writes a table and JSON to out/.
 bench: $(READY)
 	$(BIN)/python -m benchmarks.prefill $(ARGS)
+
+# All methods on the real model past its trained window: an hour without matrix units; goes on where it was stopped.
+perplexity: $(READY)
+	$(BIN)/python -m benchmarks.perplexity $(ARGS)
 
 # The pages under docs/ are Markdown; what is generated in them is written anew, and every block is run.
 docs: $(READY)

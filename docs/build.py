@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 import sys
 from collections.abc import Callable
@@ -12,10 +14,11 @@ from rich.progress import track
 
 from docs import method_pages
 from lampe import models, positional
+from lampe.evaluation import Perplexity
 from lampe.registry import Entry, Registry
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md",)
+PAGES = ("README.md", "docs/methods/perplexity.md")
 
 
 def methods() -> str:
@@ -34,7 +37,18 @@ def families() -> str:
     return "\n".join(["| family | checkpoints | paper |", "|---|---|---|", *rows])
 
 
-GENERATED: dict[str, Callable[[], str]] = {"methods": methods, "families": families}
+def perplexity() -> str:
+    """The figures that `python -m benchmarks.perplexity --figures` wrote."""
+    figures = json.loads((method_pages.FOLDER / "perplexity.json").read_text())
+    rows: dict[str, dict[str, float]] = figures["perplexity"]
+    lengths = list(next(iter(rows.values())))
+    lines = [f"| method | {' | '.join(f'{int(n):,}' for n in lengths)} |", "|---" * (len(lengths) + 1) + "|"]
+    for label, values in rows.items():
+        lines.append(f"| {label} | {' | '.join(Perplexity.show([math.log(values[n])]) for n in lengths)} |")
+    return "\n".join(lines)
+
+
+GENERATED: dict[str, Callable[[], str]] = {"methods": methods, "families": families, "perplexity": perplexity}
 
 
 def rebuilt(page: str) -> str:

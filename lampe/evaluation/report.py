@@ -95,7 +95,7 @@ def table(summary: Summary, *, title: str = "") -> Table:
     says its own.
     """
     shown = Table(title=title or None, title_justify="left", title_style="bold", show_footer=True)
-    shown.add_column("tokens", footer="samples", no_wrap=True)
+    shown.add_column("tokens", footer="samples", no_wrap=True, max_width=72)
     uneven = set()
     for length, fact in summary.columns:
         counts = {count for label in summary.labels if (count := summary.count(label, length, fact))}

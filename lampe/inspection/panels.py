@@ -115,7 +115,7 @@ def draw_frequencies(axes: Any, method: PositionalEncoding, plan: PositionPlan, 
         color=REFERENCE,
     )
     axes.set(
-        ylim=(0, 1.15 * max(float(ratio.max()), 0.1)),
+        ylim=(0, 1.15 * max(float(ratio.max()), 1)),
         xlabel="wavelength under plain RoPE, tokens",
         ylabel="inv_freq ratio",
     )
