@@ -21,7 +21,7 @@ lint: $(READY)
 
 # Every method against every property, on as many random plans as you have time for: make matrix EXAMPLES=200
 matrix: $(READY)
-	LAMPE_MATRIX_EXAMPLES=$(or $(EXAMPLES),12) $(BIN)/python -m pytest tests/testing/test_matrix.py --matrix out/matrix.md
+	LAMPE_MATRIX_EXAMPLES=$(or $(EXAMPLES),10) $(BIN)/python -m pytest tests/testing/test_matrix.py --matrix out/matrix.md
 
 # What has a benchmark so far; each writes a table and JSON to out/.
 bench: $(READY)

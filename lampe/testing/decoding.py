@@ -134,12 +134,12 @@ def rows_do_not_know_each_other(case: Case, data: st.DataObject, backends: Seque
 
 
 def the_last_tokens_before_131072_agree(case: Case, data: st.DataObject, backends: Sequence[AttentionBackend]) -> bool:
-    """Random keys stand for the first 131040 tokens; the rest arrive at once, in chunks, and one by one."""
-    ids, before = tokens(1, 32), 131040
-    for backend in supporting(backends, PlanView(case.example.bind(ROPE).plan(131072), before, 32)):
+    """Random keys stand for the first 131048 tokens; the rest arrive at once, in chunks, and one by one."""
+    ids, before = tokens(1, 24), 131048
+    for backend in supporting(backends, PlanView(case.example.bind(ROPE).plan(131072), before, 24)):
         running = engine(case.example, backend)
         results = []
-        for sizes in ([32], [5, 11]):
+        for sizes in ([24], [5, 11]):
             cached = running.cache([131072])
             for tensors in (cached.storage.keys, cached.storage.values):
                 for layer, tensor in enumerate(tensors):

@@ -21,7 +21,7 @@ from lampe.testing.cases import CASES
 OfPlans = Callable[[Case, st.DataObject], bool]
 OfBackends = Callable[[Case, st.DataObject, Sequence[AttentionBackend]], bool]
 
-EXAMPLES = int(os.environ.get("LAMPE_MATRIX_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("LAMPE_MATRIX_EXAMPLES", "10"))
 """Random plans for each property of a method, where the property sets no lower number."""
 
 ORACLE = "dense"
