@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
 
@@ -22,7 +22,8 @@ class PositionalConfig(FrozenModel):
         log_n: scale query i by max(1, ln(i + 1) / ln(L)).
         length: a plan is made for the prompt alone, or for the prompt and the budget of new tokens ("total").
         original_window: overrides the trained window L that the checkpoint states, in tokens.
-        sliding_window: "checkpoint" intersects the plan with the layer's own window, "off" ignores that.
+        sliding_window: "checkpoint" intersects the plan with the layer's own window, "off" ignores that, a number of
+            tokens gives every layer this window, where its own is not smaller.
     """
 
     kind: str
@@ -30,7 +31,15 @@ class PositionalConfig(FrozenModel):
     log_n: bool = False
     length: Literal["prompt", "total"] = "prompt"
     original_window: int | None = Field(default=None, gt=1)
-    sliding_window: Literal["checkpoint", "off"] = "checkpoint"
+    sliding_window: Literal["checkpoint", "off"] | Annotated[int, Field(ge=1)] = "checkpoint"
+
+    def window_of(self, own: int | None) -> int | None:
+        """What a layer with its own sliding window sees under this config, in tokens; None for every earlier token."""
+        if self.sliding_window == "checkpoint":
+            return own
+        if self.sliding_window == "off":
+            return None
+        return self.sliding_window if own is None else min(own, self.sliding_window)
 
 
 class RopeConfig(FrozenModel):

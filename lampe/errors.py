@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from pydantic import ValidationError
+
+UNION_MEMBER = re.compile(r"(literal\[|constrained-)|(int|float|str)$")
+"""What pydantic puts behind the name of a field that takes several types."""
 
 
 class LampeError(ValueError):
@@ -60,8 +64,9 @@ def explain(error: ValidationError, subject: str, fields: Iterable[str]) -> str:
     """
     known = list(fields)
     parts = []
+    refused: dict[str, list[str]] = {}
     for item in error.errors(include_url=False):
-        field = ".".join(str(part) for part in item["loc"])
+        field = ".".join(str(part) for part in item["loc"] if not UNION_MEMBER.match(str(part)))
         if not item["loc"]:
             parts.append(item["msg"].removeprefix("Value error, "))
         elif item["type"] == "extra_forbidden":
@@ -70,7 +75,9 @@ def explain(error: ValidationError, subject: str, fields: Iterable[str]) -> str:
             parts.append(f"{field!r} is missing")
         else:
             reason = item["msg"].removeprefix("Value error, ")
-            parts.append(f"{field} = {_short(item['input'])}: {reason[0].lower() + reason[1:]}")
+            refused.setdefault(f"{field} = {_short(item['input'])}", []).append(reason[0].lower() + reason[1:])
+    # Each member of a union says why it does not take the value.
+    parts += [f"{value}: {', or '.join(reasons)}" for value, reasons in refused.items()]
     return f"{subject}: " + "; ".join(parts)
 
 

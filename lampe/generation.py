@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -40,10 +39,10 @@ class Engine:
         config says.
         """
         config = self.model.config
-        if self.positional.config.sliding_window == "off":
-            config = config.model_copy(update={"sliding_windows": ()})
-        windows = [config.window_of(layer) or math.inf for layer in range(config.n_layers)]
-        widest = None if math.inf in windows else int(max(windows))
+        own = [config.window_of(layer) for layer in range(config.n_layers)]
+        windows = tuple(map(self.positional.config.window_of, own))
+        config = config.model_copy(update={"sliding_windows": windows})
+        widest = None if None in windows else max(window for window in windows if window)
         extra = budget if self.positional.config.length == "total" else 0
         plans = {
             length: self.positional.plan(length + extra, sliding_window=widest)

@@ -27,7 +27,8 @@ def logits_of(seed: int, size: int = 50) -> torch.Tensor:
     seed=st.integers(0, 10**6),
     temperature=st.floats(0.1, 3),
     top_k=st.none() | st.integers(1, 60),
-    top_p=st.none() | st.floats(0.01, 1),
+    # Nearer to 1 than fp32 sums are exact, the two sum from different ends and may part over the last tokens.
+    top_p=st.none() | st.floats(0.01, 0.999) | st.just(1.0),
     min_p=st.none() | st.floats(0, 1),
 )
 def test_filters_equal_those_of_transformers(seed, temperature, top_k, top_p, min_p):

@@ -93,7 +93,7 @@ def inspect(
     encoding = create(config, rope)
     if for_length is not None:
         encoding = encoding.for_length(for_length)
-    _inspect_one(encoding, length, None if config.sliding_window == "off" else sliding_window, out, as_json)
+    _inspect_one(encoding, length, config.window_of(sliding_window), out, as_json)
 
 
 def _inspect_one(

@@ -89,6 +89,10 @@ TABLE: dict[str, str] = {
     "inspect --all --length 64 --set factor=2": "--set: not together with --all, which sets each method",
     "inspect --all --length 64 --for-length 9": "--for-length: not together with --all, which sets each method",
     "inspect dpe:scales=[1,2,3] --length 2048": ("dpe: scales = (1, 2, 3): 3 groups do not divide the 64 frequencies"),
+    f"{INSPECT} --set sliding_window=0": (
+        "positional method 'rope': sliding_window = 0: input should be 'checkpoint' or 'off', "
+        "or input should be greater than or equal to 1"
+    ),
     "inspect dca:chunk=8:local=8 --length 64": "positional method 'dca': local = 8 must be below chunk = 8",
     "inspect string:shift=8:local=9 --length 64": "positional method 'string': local = 9 must not exceed shift = 8",
     f"{INSPECT} --dim 7": "--window, --theta, --dim: dim = 7: input should be a multiple of 2",

@@ -29,6 +29,17 @@ def test_every_family_agrees_with_itself(name, positional, tmp_path):
     assert_logits_equal(in_pieces(engine, engine.cache([70]), ids, [33, 20, 9]), whole)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_a_window_of_the_method_is_one_of_every_layer(name):
+    """A layer keeps its own window where that is smaller."""
+    ids = ids_of(1, 90)
+    method = CASES[name].example
+    windowed = type(method)(method.config.model_copy(update={"sliding_window": 20}))
+    for own, expected in (((), (20, 20)), ((7, None), (7, 20))):
+        found, wanted = engine_of(windowed, windows=own), engine_of(method, windows=expected)
+        assert_logits_equal(in_pieces(found, found.cache([70]), ids, [40, 40]), wanted.forward(ids, wanted.cache([70])))
+
+
 def test_a_subset_of_rows_goes_on_alone():
     engine = engine_of(CASES["lampe"].example)
     cache = engine.cache([50, 50, 50])
