@@ -27,6 +27,7 @@ def chat(
     ] = None,
     positional: options.Positional = None,
     settings: options.Settings = None,
+    for_length: options.ForLength = None,
     dtype: options.Dtype = "auto",
     device: options.Device = "auto",
     attention: options.Attention = "auto",
@@ -57,7 +58,9 @@ def chat(
         stop=stop,
     )
     method = positional_config(positional, settings)
-    llm = load_llm(checkpoint, positional=method, dtype=dtype, device=device, attention=attention)
+    llm = load_llm(
+        checkpoint, positional=method, for_length=for_length, dtype=dtype, device=device, attention=attention
+    )
     _converse(llm, rules, system)
 
 

@@ -30,6 +30,7 @@ def generate(
     as_json: options.Json = False,
     positional: options.Positional = None,
     settings: options.Settings = None,
+    for_length: options.ForLength = None,
     dtype: options.Dtype = "auto",
     device: options.Device = "auto",
     attention: options.Attention = "auto",
@@ -61,7 +62,9 @@ def generate(
     )
     method = positional_config(positional, settings)
     text = _read_prompt(prompt, prompt_file)
-    llm = load_llm(checkpoint, positional=method, dtype=dtype, device=device, attention=attention)
+    llm = load_llm(
+        checkpoint, positional=method, for_length=for_length, dtype=dtype, device=device, attention=attention
+    )
     ids = chat_ids(llm, [Message(role="user", content=text)]) if chat else tokenizer_of(llm).encode(text)
     result = answer(llm, ids, rules, stream=not as_json)
     if as_json:

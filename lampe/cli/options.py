@@ -102,11 +102,13 @@ def load_llm(
     checkpoint: str,
     *,
     positional: PositionalConfig | None = None,
+    for_length: int | None = None,
     dtype: str = "auto",
     device: str = "auto",
     attention: str = "auto",
 ) -> LLM:
-    """`LLM.load` with a spinner on stderr."""
+    """`LLM.load` with a spinner on stderr; the method is set for `for_length` tokens."""
     backend = attention_backends.create(parse_spec(attention_backends.registry, attention))
     with spinner(f"loading {checkpoint}"):
-        return LLM.load(checkpoint, positional=positional, dtype=dtype, device=device, attention=backend)
+        llm = LLM.load(checkpoint, positional=positional, dtype=dtype, device=device, attention=backend)
+    return llm if for_length is None else llm.with_positional(llm.positional.for_length(for_length))

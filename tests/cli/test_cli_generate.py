@@ -76,6 +76,16 @@ def test_a_method_from_a_file(lampe: Lampe, checkpoint: Path, llm: LLM, tmp_path
     assert document["text"] == llm.with_positional(LAMPE).generate(PROMPT, max_new_tokens=16)
 
 
+def test_a_method_set_for_a_length(lampe: Lampe, checkpoint: Path, llm: LLM) -> None:
+    """The model's window is 128 tokens."""
+    arguments = ("generate", checkpoint, PROMPT, "-n", 16, "--json", "-p", "pi", "--for-length", 512)
+    document = json.loads(lampe(*arguments).stdout)
+    assert document["positional"]["factor"] == 4
+    assert document["text"] == llm.with_positional({"kind": "pi", "factor": 4}).generate(PROMPT, max_new_tokens=16)
+    stated = json.loads(lampe(*arguments, "--set", "factor=2").stdout)
+    assert stated["positional"]["factor"] == 2
+
+
 def test_the_prompt_from_a_pipe_and_from_a_file(lampe: Lampe, checkpoint: Path, llm: LLM, tmp_path: Path) -> None:
     text = "line one\n\nline two"
     file = tmp_path / "prompt.txt"
