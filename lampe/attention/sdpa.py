@@ -39,10 +39,15 @@ class SDPAAttention(AttentionBackend):
         if view.n_queries == view.n_keys:
             return scaled_dot_product_attention(query, rotated, value, is_causal=True, enable_gqa=True)
         # Rows come in fours: torch's CPU kernel sums the last one to three so plainly that 100K keys cost two digits.
-        more = -view.n_queries % 4
-        rows = torch.cat([view.queries, view.queries[-1:].expand(more)])
-        mask = view.once("causal mask", lambda: (torch.arange(view.n_keys) <= rows[:, None]).to(query.device))
-        query = F.pad(query, (0, 0, 0, more))
-        return scaled_dot_product_attention(query, rotated, value, attn_mask=mask, enable_gqa=True)[
-            :, :, : view.n_queries
-        ]
+        query = F.pad(query, (0, 0, 0, -view.n_queries % 4))
+        mask = view.once("causal mask", lambda: self._mask(view, query.shape[2]))
+        out = scaled_dot_product_attention(query, rotated, value, attn_mask=mask, enable_gqa=True)
+        return out[:, :, : view.n_queries]
+
+    @staticmethod
+    def _mask(view: PlanView, rows: int) -> Tensor | None:
+        """[rows, n_keys], true for the keys of each query; those behind the last query see what it sees."""
+        if view.n_queries == 1:
+            return None
+        last = torch.arange(view.first, view.first + rows).clamp(max=view.n_keys - 1)
+        return (torch.arange(view.n_keys) <= last[:, None]).to(view.device)

@@ -86,7 +86,7 @@ def inspect(
     given = {name: value for name, value in (("window", window), ("theta", theta), ("dim", dim)) if value is not None}
     rope, sliding_window = _by_hand(given) if checkpoint is None else _of_checkpoint(checkpoint, layer, given)
     if every:
-        inspect_all(rope, length, out, as_json)
+        inspect_all(rope, length, sliding_window, out, as_json)
         return
     config = positional_config(method, settings)
     assert config is not None

@@ -17,16 +17,16 @@ from lampe.positional import PositionalEncoding, PositionWarning, ProfileWarning
 from lampe.positional.base import FAMILIES
 
 
-def inspect_all(rope: RopeConfig, length: int, out: Path | None, as_json: bool) -> None:
+def inspect_all(rope: RopeConfig, length: int, sliding_window: int | None, out: Path | None, as_json: bool) -> None:
     """Show every registered method, set for `length` tokens, as a table, as JSON, and as a gallery in `out`."""
     methods = fitted_methods(rope, length)
     with spinner(f"planning {length:,} tokens with {len(methods)} methods"), warnings.catch_warnings():
         # The table says of each method whether it leaves the trained window.
         warnings.simplefilter("ignore", PositionWarning)
         warnings.simplefilter("ignore", ProfileWarning)
-        facts = {label: _facts(method, length) for label, method in methods.items()}
+        facts = {label: _facts(method, length, sliding_window) for label, method in methods.items()}
         if out is not None:
-            save_gallery(methods, length, out)
+            save_gallery(methods, length, out, sliding_window=sliding_window)
     if as_json:
         print_json({label: _as_json(known) for label, known in facts.items()})
         return
@@ -46,10 +46,10 @@ def fitted_methods(rope: RopeConfig, length: int) -> dict[str, PositionalEncodin
     return {spec_text(method.config): method for method in methods}
 
 
-def _facts(method: PositionalEncoding, length: int) -> PlanFacts | str:
+def _facts(method: PositionalEncoding, length: int, sliding_window: int | None) -> PlanFacts | str:
     """What there is to know, or why there is nothing."""
     try:
-        return plan_facts(method, length)
+        return plan_facts(method, length, sliding_window=sliding_window)
     except LampeError as error:
         return str(error)
 

@@ -26,7 +26,14 @@ from lampe.positional.base import inverse_frequencies
 COLUMNS = 5
 
 
-def save_gallery(methods: Mapping[str, PositionalEncoding], length: int, path: str | Path, *, dpi: int = 110) -> Path:
+def save_gallery(
+    methods: Mapping[str, PositionalEncoding],
+    length: int,
+    path: str | Path,
+    *,
+    sliding_window: int | None = None,
+    dpi: int = 110,
+) -> Path:
     """Draw methods side by side at `length` tokens.
 
     Of each the map of relative positions, coloured by their share of what was trained and red beyond it; under it, of a
@@ -36,6 +43,7 @@ def save_gallery(methods: Mapping[str, PositionalEncoding], length: int, path: s
     Args:
         methods: by the name to show, bound to the RoPE of a checkpoint.
         path: a .png, .pdf or .svg file; it appears whole or not at all.
+        sliding_window: the window of the layer to look at, in tokens.
         dpi: dots an inch; a method takes 3.2 by 4.4 inches.
 
     Raises:
@@ -53,7 +61,7 @@ def save_gallery(methods: Mapping[str, PositionalEncoding], length: int, path: s
         for cell, (name, method) in zip(cells, methods.items(), strict=False):
             upper, lower = cell.subplots(2, 1, height_ratios=[2.3, 1])
             try:
-                facts = plan_facts(method, length)
+                facts = plan_facts(method, length, sliding_window=sliding_window)
             except LampeError as error:
                 _excuse(cell, upper, lower, name, error)
                 continue
@@ -71,7 +79,7 @@ def draw_small_map(axes: Any, method: PositionalEncoding, facts: PlanFacts) -> N
     from matplotlib import colormaps
     from matplotlib.colors import Normalize
 
-    plan = method.plan(facts.length)
+    plan = method.plan(facts.length).within(facts.sliding_window)
     grid = sample_grid(facts.length, 256)
     positions, owners = relative_positions(plan, grid, grid)
     attended, causal = owners >= 0, grid[None, :] <= grid[:, None]
@@ -95,7 +103,8 @@ def draw_small_curve(axes: Any, method: PositionalEncoding, facts: PlanFacts) ->
     last = facts.length - 1
     distances = sample_grid(facts.length, 1024)
     axes.plot(distances, distances, color=REFERENCE, linestyle=":", linewidth=1)
-    curves = group_positions(method.plan(facts.length), last, last - distances)
+    plan = method.plan(facts.length).within(facts.sliding_window)
+    curves = group_positions(plan, last, last - distances)
     for curve in torch.unique(curves, dim=1).unbind(1):
         axes.plot(distances, curve, color=CURVE, linewidth=1.5)
     top = 1.15 * max(facts.largest_position, min(facts.limit, facts.length))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 from lampe.config import FrozenModel, RopeConfig
@@ -89,4 +90,4 @@ def _changes(method: PositionalEncoding, plan: PositionPlan) -> tuple[str, ...]:
 
 
 def _whole(reach: float) -> int | None:
-    return None if reach == float("inf") else int(reach)
+    return None if math.isinf(reach) else int(reach)

@@ -124,7 +124,7 @@ class PositionalEncoding:
         return longest(inside, max(FARTHEST, 8 * self.window))
 
     def largest_position(self, length: int) -> float:
-        """The largest relative position of a plan for `length` tokens; asked of without a warning."""
+        """The largest relative position of a plan for `length` tokens, without the warnings of `plan`."""
         return self._plan(length).largest_position()
 
     def fields_for(self, length: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from lampe.positional.base import RemapConfig, RemapEncoding, floored_reach, registry
+from lampe.positional.plan import PositionPlan
 from lampe.positional.region import Region
 
 
@@ -44,11 +45,6 @@ class SelfExtend(RemapEncoding):
     def regions(self, length: int) -> tuple[Region, ...]:
         w, group = self.near, int(self.config.group)
         shift = w - w // group
-        if w % group:
-            self._warn_once(
-                f"self-extend: group = {group} does not divide the window of {w}: positions step unevenly there",
-                "group",
-            )
 
         def key_position(j: Tensor) -> Tensor:
             return j // group
@@ -59,6 +55,15 @@ class SelfExtend(RemapEncoding):
         return Region.band("near", 0, w), Region.band(
             "far", w, query_position=query_position, key_position=key_position
         )
+
+    def plan(self, length: int, *, sliding_window: int | None = None) -> PositionPlan:
+        if self.near % self.config.group:
+            self._warn_once(
+                f"self-extend: group = {self.config.group} does not divide the window of {self.near}: "
+                "positions step unevenly there",
+                "group",
+            )
+        return super().plan(length, sliding_window=sliding_window)
 
     def reach(self) -> float:
         return floored_reach(self.config.group, self.near, self.window)

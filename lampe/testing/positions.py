@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 from hypothesis import strategies as st
@@ -13,7 +12,7 @@ from torch import Tensor
 from lampe.config import RopeConfig
 from lampe.positional import Llama3, PositionPlan, RemapEncoding
 from lampe.positional.base import inverse_frequencies
-from lampe.testing.case import ROPE, WINDOW, Case, draw_plan
+from lampe.testing.case import ROPE, WINDOW, Case, draw_plan, with_options
 
 
 def owners(plan: PositionPlan, tokens: int) -> Tensor:
@@ -122,12 +121,10 @@ def fields_are_set_for_a_length(case: Case, data: st.DataObject) -> bool:
 
 def options_compose(case: Case, data: st.DataObject) -> bool:
     """Temperature, log-n, a window and the checkpoint's own scaling do what they say, and nothing else."""
-    drawn = draw_plan(case, data, 150)
-    if drawn is None:
+    if (drawn := draw_plan(case, data, 150)) is None:
         return False
     method, plan = drawn
-    warm = type(method)(method.config.model_copy(update={"temperature": 1.5, "log_n": True}), ROPE)
-    changed = warm.plan(plan.length)
+    changed = with_options(method, {"temperature": 1.5, "log_n": True}).bind(ROPE).plan(plan.length)
     queries = torch.tensor([0, WINDOW - 1, WINDOW**2 - 1])
     expected = torch.tensor([2.25, 2.25, 4.5])
     torch.testing.assert_close(changed.query_scale(queries), expected)
@@ -142,9 +139,8 @@ def options_compose(case: Case, data: st.DataObject) -> bool:
     if isinstance(method, RemapEncoding):
         scaling = Llama3.Config(factor=4)
         scaled = ROPE.model_copy(update={"scaling": scaling, "max_position": 4 * WINDOW})
-        kept = replace(plan, inv_freq=Llama3(scaling, scaled).plan(1).inv_freq)
-        assert torch.equal(method.bind(scaled).plan(plan.length).inv_freq, kept.inv_freq)
-        off = type(method)(method.config.model_copy(update={"checkpoint_scaling": "off"}), scaled)
+        kept, off = method.bind(scaled), with_options(method, {"checkpoint_scaling": "off"}).bind(scaled)
+        assert torch.equal(kept.plan(plan.length).inv_freq, Llama3(scaling, scaled).plan(1).inv_freq)
         assert torch.equal(off.plan(plan.length).inv_freq, inverse_frequencies(ROPE.theta, ROPE.dim))
     return True
 

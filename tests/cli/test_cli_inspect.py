@@ -78,6 +78,8 @@ def test_the_sliding_window_of_a_layer(lampe: Lampe, tmp_path: Path) -> None:
     assert [region["farthest"] for region in facts["regions"]] == [7, 23, None]
     assert facts["dropped_pairs"] == 76 * 77 // 2
     assert json.loads(lampe(*arguments, "--set", "sliding_window=off").stdout)["tokens_reached"] == 100
+    every = json.loads(lampe("inspect", "--all", *arguments[2:]).stdout)
+    assert every["rope"]["tokens_reached"] == every["rerope"]["tokens_reached"] == 24
     for window, reached in ((10, 10), (50, 24)):
         assert json.loads(lampe(*arguments, "--set", f"sliding_window={window}").stdout)["tokens_reached"] == reached
     assert "sliding window" in " ".join(lampe(*arguments[:-1]).stdout.split())
