@@ -8,7 +8,8 @@ from pydantic import Field
 from torch import Tensor
 
 from lampe.attention.base import AttentionBackend, BackendConfig, registry
-from lampe.attention.kernels import Merger, tile_attention
+from lampe.attention.kernels import tile_attention
+from lampe.attention.merge import Merger
 from lampe.attention.tiles import cut
 from lampe.attention.view import PlanView
 
@@ -23,7 +24,7 @@ class ChunkedAttention(AttentionBackend):
         """The fields of the backend.
 
         Attributes:
-            query_block: queries of a tile that needs a mask.
+            query_block: queries of a tile that needs a mask, at most.
         """
 
         kind: Literal["chunked"] = "chunked"
@@ -46,6 +47,7 @@ class ChunkedAttention(AttentionBackend):
                     value[:, :, low:high],
                     shape=tile.shape,
                     bias=tile.bias,
+                    strip=tile.strip,
                 )
                 merger.add(first, last, output, log_sum_exp)
         return merger.result()

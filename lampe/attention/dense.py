@@ -9,7 +9,8 @@ from einops import repeat
 from torch import Tensor
 
 from lampe.attention.base import AttentionBackend, BackendConfig, registry
-from lampe.attention.view import PlanView, rotate
+from lampe.attention.rotation import rotate, tables
+from lampe.attention.view import PlanView
 
 
 @registry.register("dense", summary="the oracle: every pair scored at its relative position in fp64, quadratic memory")
@@ -42,7 +43,8 @@ class DenseAttention(AttentionBackend):
         inv_freq = view.plan.inv_freq.double()
         pairs = relative.double()[:, None] if relative.ndim == 1 else relative.double()
         angles = pairs.repeat_interleave(len(inv_freq) // pairs.shape[1], dim=1) * inv_freq  # [n, D / 2]
-        rotated = rotate(q, angles.cos().to(q.device), angles.sin().to(q.device))
+        cos, sin = tables(angles.to(q.device))
+        rotated = rotate(q, cos, sin)
         return (rotated * k).sum(dim=-1)
 
     @staticmethod
@@ -50,4 +52,4 @@ class DenseAttention(AttentionBackend):
         """Keys taken back from the stored coordinate, [b, g, s, d] in fp64."""
         assert view.stored is not None
         angles = view.plan.angles(view.stored(torch.arange(view.n_keys))).double().to(key.device)
-        return rotate(key.double(), angles.cos(), -angles.sin())
+        return rotate(key.double(), *tables(-angles))

@@ -1,15 +1,18 @@
-"""Attention of one tile that also returns its log-sum-exp, and the merging of tiles."""
+"""Attention of one tile that also returns its log-sum-exp, by the kernels that torch ships."""
 
 from __future__ import annotations
 
 import torch
-from einops import rearrange
+from einops import rearrange, repeat
 from torch import Tensor
 from torch.nn import functional as F
 
+STRIPS_AT_ONCE = 2**21
+"""Elements of the output of strips that one call of the kernel makes: enough work, and memory that is used again."""
+
 
 def tile_attention(
-    query: Tensor, key: Tensor, value: Tensor, *, shape: str = "rectangle", bias: Tensor | None = None
+    query: Tensor, key: Tensor, value: Tensor, *, shape: str = "rectangle", bias: Tensor | None = None, strip: int = 0
 ) -> tuple[Tensor, Tensor]:
     """Attention of the queries of a tile over its keys.
 
@@ -17,8 +20,11 @@ def tile_attention(
         query: [b, h, t, d], rotated.
         key: [b, g, s, d], rotated; h is a multiple of g.
         value: [b, g, s, d].
-        shape: "rectangle" for all pairs; with t = s "causal" (key <= query) or "anticausal" (key >= query).
-        bias: [t, s] of query's dtype, added to the scores of a rectangle (0 or -inf). A query may see no key at all.
+        shape: "rectangle" for all pairs; with t = s "causal" (key <= query) or "anticausal" (key >= query); "strips"
+            for t / strip rectangles of `strip` queries each, whose keys begin `strip` keys later each time.
+        bias: [t, s] of query's dtype, added to the scores of a rectangle (0 or -inf), or [strip, keys] for every
+            strip. A query may see no key at all.
+        strip: queries of a strip.
 
     Returns:
         Output [b, h, t, d] of query's dtype, and log-sum-exp of the scores, fp32 [b, h, t], -inf for a query that sees
@@ -29,79 +35,77 @@ def tile_attention(
         query, key, value = (x.flip(2) for x in (query, key, value))
         output, log_sum_exp = tile_attention(query, key, value, shape="causal")
         return output.flip(2), log_sum_exp.flip(2)
-    if query.device.type != "cpu":
-        return _plain(query, key, value, shape, bias)
+    if shape == "strips":
+        return _strips(query, key, value, bias, strip)
+    if shape == "causal":
+        return _fused(query, key, value, causal=True)
+    # Heads that share keys become rows of one query: fewer and larger products, above all for a single token.
+    rows = rearrange(query, "b (g n) t d -> b g (n t) d", g=key.shape[1])
+    bias = None if bias is None else repeat(bias, "t s -> (n t) s", n=query.shape[1] // key.shape[1])
+    output, log_sum_exp = _fused(rows, key, value, bias=bias)
+    return output.reshape(query.shape), log_sum_exp.reshape(query.shape[:3])
+
+
+def _strips(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, strip: int) -> tuple[Tensor, Tensor]:
+    """Many strips in one call: they are the rows of a batch, whose windows of keys overlap in memory."""
+    n_strips, groups = query.shape[2] // strip, key.shape[1]
+    width = key.shape[2] - (n_strips - 1) * strip
+    ratio = query.shape[1] // groups
     if bias is not None:
-        output, log_sum_exp = _flash_cpu(query, key, value, attn_mask=bias)
-        # The kernel reports 0 for a query whose keys are all masked.
-        return output, log_sum_exp.masked_fill(torch.isneginf(bias).all(dim=-1), -torch.inf)
-    # Heads that share keys become rows of one query: fewer and larger products, above all for a single token. Rows come
-    # in fours, because the kernel sums the last one to three so plainly that 100K keys cost them two digits.
-    fold = shape == "rectangle"
-    rows = query.reshape(len(query), key.shape[1], -1, query.shape[3]) if fold else query
-    n_rows = rows.shape[2]
-    output, log_sum_exp = _flash_cpu(F.pad(rows, (0, 0, 0, -n_rows % 4)), key, value, is_causal=shape == "causal")
-    return output[:, :, :n_rows].reshape(query.shape), log_sum_exp[:, :, :n_rows].reshape(query.shape[:3])
-
-
-class Merger:
-    """Attention over a union of disjoint tiles, merged in fp32 by their log-sum-exp.
-
-    Args:
-        query: [b, h, t, d], what the result looks like.
-    """
-
-    def __init__(self, query: Tensor):
-        self._like = query
-        self._whole: tuple[Tensor, Tensor] | None = None
-        self._output: Tensor | None = None  # fp32 [b, h, t, d]
-        self._log_sum_exp = query.new_full(query.shape[:3], -torch.inf, dtype=torch.float32)
-
-    def add(self, first: int, last: int, output: Tensor, log_sum_exp: Tensor) -> None:
-        """Add a tile of the queries first .. last: output [b, h, last - first, d], log-sum-exp [b, h, last - first]."""
-        if self._output is None:
-            if self._whole is None and last - first == self._like.shape[2]:
-                self._whole = output, log_sum_exp
-                return
-            self._begin()
-        self._merge(first, last, output, log_sum_exp)
-
-    def result(self) -> Tensor:
-        """[b, h, t, d], of query's dtype; a query must see a key in at least one tile."""
-        if self._output is not None:
-            return self._output.to(self._like.dtype)
-        if self._whole is None:
-            raise ValueError("the plan gives these queries no keys at all")
-        return self._whole[0]
-
-    def _begin(self) -> None:
-        """Make room for sums; one tile that holds all queries needs none until a second one comes."""
-        if self._whole is None:
-            self._output = torch.zeros_like(self._like, dtype=torch.float32)
-        else:
-            self._output, self._log_sum_exp = self._whole[0].float(), self._whole[1]
-
-    def _merge(self, first: int, last: int, output: Tensor, log_sum_exp: Tensor) -> None:
-        assert self._output is not None
-        old = self._log_sum_exp[:, :, first:last]
-        merged = torch.logaddexp(old, log_sum_exp)
-        # A query that has seen no key yet has -inf on both sides.
-        finite = merged.nan_to_num(neginf=0.0)
-        target = self._output[:, :, first:last]
-        target.mul_((old - finite).exp()[..., None]).addcmul_(output, (log_sum_exp - finite).exp()[..., None])
-        old.copy_(merged)
-
-
-def _flash_cpu(query: Tensor, key: Tensor, value: Tensor, **options: object) -> tuple[Tensor, Tensor]:
-    output, log_sum_exp = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(query, key, value, **options)
+        bias = bias.repeat(ratio, 1)
+    output = torch.empty(query.shape, dtype=query.dtype, device=query.device)
+    log_sum_exp = torch.empty(query.shape[:3], dtype=torch.float32, device=query.device)
+    at_once = max(1, STRIPS_AT_ONCE // (query.shape[1] * strip * query.shape[3]))
+    to_rows, from_rows = "(g n) (s t) d -> s g (n t) d", "s g (n t) d -> (g n) (s t) d"
+    for row in range(len(query)):
+        windows = [_windows(x[row], width, strip) for x in (key, value)]
+        for begin in range(0, n_strips, at_once):
+            end = min(begin + at_once, n_strips)
+            part = slice(begin * strip, end * strip)
+            rows = rearrange(query[row, :, part], to_rows, g=groups, t=strip)
+            found, sums = _fused(rows, *(x[begin:end] for x in windows), bias=bias)
+            output[row, :, part] = rearrange(found, from_rows, n=ratio)
+            log_sum_exp[row, :, part] = rearrange(sums, from_rows.replace(" d", ""), n=ratio)
     return output, log_sum_exp
 
 
-def _plain(query: Tensor, key: Tensor, value: Tensor, shape: str, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+def _windows(x: Tensor, width: int, step: int) -> Tensor:
+    """Overlapping windows of x [g, s, d] as a view [windows, g, width, d]."""
+    groups, count, dim = x.shape
+    size = ((count - width) // step + 1, groups, width, dim)
+    return x.as_strided(size, (step * x.stride(1), *x.stride()))
+
+
+def _fused(
+    query: Tensor, key: Tensor, value: Tensor, *, causal: bool = False, bias: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Causal (t = s) or plain attention by the device's own kernel, with log-sum-exp -inf where a row sees nothing."""
+    if query.device.type != "cpu":
+        return _plain(query, key, value, causal, bias)
+    # Rows come in fours, because the kernel sums the last one to three so plainly that 100K keys cost them two digits.
+    n_rows = query.shape[2]
+    padding = -n_rows % 4
+    query = F.pad(query, (0, 0, 0, padding)) if padding else query
+    options = {}
+    if bias is not None:
+        options["attn_mask"] = F.pad(bias, (0, 0, 0, padding)) if padding else bias
+    output, log_sum_exp = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+        query, key, value, is_causal=causal, **options
+    )
+    output, log_sum_exp = output[:, :, :n_rows], log_sum_exp[:, :, :n_rows]
+    if bias is not None:
+        # The kernel reports 0 for a query whose keys are all masked.
+        log_sum_exp = log_sum_exp.masked_fill(torch.isneginf(bias).all(dim=-1), -torch.inf)
+    return output, log_sum_exp
+
+
+def _plain(
+    query: Tensor, key: Tensor, value: Tensor, causal: bool = False, bias: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """The same in plain operations, for devices without a fused kernel that returns log-sum-exp."""
     grouped = rearrange(query, "b (g n) t d -> b g n t d", g=key.shape[1])
     scores = (grouped @ key[:, :, None].mT).float() * query.shape[-1] ** -0.5
-    if shape == "causal":
+    if causal:
         bias = torch.full(scores.shape[-2:], -torch.inf, device=query.device).triu(1)
     if bias is not None:
         scores = scores + bias

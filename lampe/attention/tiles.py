@@ -12,7 +12,10 @@ from torch import Tensor
 from lampe.attention.view import PlanView
 from lampe.positional.region import Region
 
-Shape = Literal["rectangle", "causal", "anticausal"]
+Shape = Literal["rectangle", "causal", "anticausal", "strips"]
+
+WIDE = 16
+"""Blocks of keys from which on a band is cheaper in three parts, of which only the two edges are masked."""
 
 
 @dataclass(frozen=True)
@@ -22,22 +25,27 @@ class Tile:
     Attributes:
         queries: counted from the first of the view.
         keys: counted from the first of the sequence.
-        shape: every pair; or of a square the pairs with key <= query ("causal"), or with key >= query ("anticausal").
-        bias: where no shape fits, 0 for the pairs of the tile and -inf for the others, [queries, keys].
+        shape: every pair; or of a square the pairs with key <= query ("causal") or with key >= query ("anticausal"); or
+            of every `strip` queries the pairs with a window of keys that begins `strip` keys later each time ("strips").
+        bias: where no shape fits, 0 for the pairs of the tile and -inf for the others, [queries, keys]; of strips
+            [strip, keys of a window], the same for all.
+        strip: queries of a strip.
     """
 
     queries: tuple[int, int]
     keys: tuple[int, int]
     shape: Shape = "rectangle"
     bias: Tensor | None = None
+    strip: int = 0
 
 
 def cut(view: PlanView, region: Region, block: int) -> list[Tile]:
     """Tiles that are disjoint and together hold every pair of a region.
 
     Where one end of the queries' intervals stays and the other moves along with the query, one rectangle and one
-    triangle do, however many queries there are. Elsewhere (bands, other ends) up to `block` queries at a time get a
-    rectangle and masked edges of at most `block` keys; where an end jumps farther, a block ends.
+    triangle do, however many queries there are; where both move along (a band), strips of at most `block` queries with
+    one mask for all. Elsewhere up to `block` queries at a time get a rectangle and masked edges of at most `block`
+    keys; where an end jumps farther, a block ends.
     """
     start, stop = view.interval(region)
     run_end = _run_ends(start, stop)
@@ -47,10 +55,10 @@ def cut(view: PlanView, region: Region, block: int) -> list[Tile]:
     for query in owners:
         if query < done:
             continue
-        straight = _straight(start, stop, query, run_end[query]) if run_end[query] - query > block else None
-        if straight is not None:
+        straight = _straight(view, start, stop, query, run_end[query], block)
+        if straight:
             tiles.extend(straight)
-            done = run_end[query]
+            done = max(tile.queries[1] for tile in straight)
         else:
             done = _near(start, stop, query, block)
             tiles.extend(_irregular(view, start, stop, query, done))
@@ -77,8 +85,10 @@ def _near(start: Tensor, stop: Tensor, first: int, block: int) -> int:
     return first + (int(jumps[0]) if len(jumps) else len(moved))
 
 
-def _straight(start: Tensor, stop: Tensor, first: int, last: int) -> list[Tile] | None:
-    """The tiles of queries over which both ends move in even steps, or None where no shape fits."""
+def _straight(view: PlanView, start: Tensor, stop: Tensor, first: int, last: int, block: int) -> list[Tile]:
+    """The tiles of queries over which both ends move in even steps; none where they are few or no shape fits."""
+    if last - first <= block:
+        return []
     slope = (int(start[first + 1] - start[first]), int(stop[first + 1] - stop[first]))
     if start[last - 1] == stop[last - 1]:
         # The start has just caught up with the stop: a query without keys ends the run.
@@ -93,7 +103,25 @@ def _straight(start: Tensor, stop: Tensor, first: int, last: int) -> list[Tile] 
     if slope == (1, 0):
         corner = int(start[last - 1]) + 1
         return [Tile(queries, (low, corner), "anticausal"), *_rectangle(queries, corner, high)]
-    return None
+    if slope == (1, 1):
+        return list(_band(view, start, stop, first, last, block))
+    return []
+
+
+def _band(view: PlanView, start: Tensor, stop: Tensor, first: int, last: int, block: int) -> Iterator[Tile]:
+    """Strips of queries whose intervals all have one width and move along; queries left over are for others to tile."""
+    width = int(stop[first] - start[first])
+    # A strip scores strip - 1 keys too many for every query, so narrow bands take narrow strips.
+    strip = block if width >= 8 * block else max(1, block // 4)
+    last = first + (last - first) // strip * strip
+    start, stop = start[first : first + strip], stop[first : first + strip]
+    low, high = int(start[0]), int(stop[-1])
+    inner = (int(start[-1]), int(stop[0])) if width > WIDE * block else (high, high)
+    travel = last - first - strip
+    for begin, end in ((low, inner[0]), inner, (inner[1], high)):
+        if begin < end:
+            bias = _bias(view, start, stop, begin, end)
+            yield Tile((first, last), (begin, end + travel), "strips", bias, strip)
 
 
 def _rectangle(queries: tuple[int, int], low: int, high: int) -> list[Tile]:

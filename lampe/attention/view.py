@@ -8,27 +8,11 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from lampe.attention.rotation import rotate, tables
 from lampe.positional.plan import PositionPlan
 from lampe.positional.region import IndexMap, Region
 
 T = TypeVar("T")
-
-
-def rotate(x: Tensor, cos: Tensor, sin: Tensor, out: Tensor | None = None) -> Tensor:
-    """RoPE in the rotate-half layout: feature k turns with feature k + d / 2.
-
-    Args:
-        x: [..., n, d].
-        cos: [n, d / 2], of x's dtype.
-        sin: [n, d / 2].
-        out: where to write, of x's shape; it must not share memory with x.
-    """
-    half = cos.shape[-1]
-    out = torch.empty_like(x) if out is None else out
-    first, second = x[..., :half], x[..., half:]
-    torch.mul(first, cos, out=out[..., :half]).addcmul_(second, sin, value=-1)
-    torch.mul(second, cos, out=out[..., half:]).addcmul_(first, sin)
-    return out
 
 
 class PlanView:
@@ -64,6 +48,7 @@ class PlanView:
         self.device = torch.device(device)
         self.queries = torch.arange(first, first + n_queries)
         self.memo: dict[Hashable, object] = {}
+        self._memory: dict[str, Tensor] = {}
 
     @property
     def is_causal(self) -> bool:
@@ -82,8 +67,9 @@ class PlanView:
         return self.once(("interval", region), lambda: region.interval(self.queries))
 
     def rotate_query(self, query: Tensor, region: Region) -> Tensor:
-        """The queries [..., n_queries, d], rotated and scaled for a region."""
-        return rotate(query, *self.once(("query", region), lambda: self._query_rotation(region)))
+        """The queries [..., n_queries, d], rotated and scaled for a region; the next region's overwrite them."""
+        cos, sin = self.once(("query", region), lambda: self._query_rotation(region))
+        return rotate(query, cos, sin, out=self._buffer("query", query))
 
     def rotate_key(self, key: Tensor, region: Region) -> tuple[Tensor, int]:
         """The keys that the queries own in a region, at the region's coordinate.
@@ -92,7 +78,8 @@ class PlanView:
             key: [..., n_keys, d], at the stored coordinate.
 
         Returns:
-            keys [..., n, d], a view of `key` where nothing needs rotating, and the index of the first of them.
+            keys [..., n, d], a view of `key` where nothing needs rotating and otherwise overwritten by the next
+            region's, and the index of the first of them.
         """
         begin, end = self.once(("keys", region), lambda: _span(*self.interval(region)))
         owned = key[..., begin:end, :]
@@ -100,7 +87,7 @@ class PlanView:
             return owned, begin
         rotation = ("key", region.key_position, begin, end)
         cos, sin = self.once(rotation, lambda: self._key_rotation(region.key_position, begin, end))
-        return rotate(owned, cos, sin), begin
+        return rotate(owned, cos, sin, out=self._buffer("key", owned)), begin
 
     def store(self, key: Tensor, out: Tensor) -> None:
         """Rotate the keys [..., n_queries, d] of the view's own tokens to the stored coordinate, into `out`."""
@@ -117,6 +104,14 @@ class PlanView:
             self.memo[name] = make()
         return self.memo[name]  # type: ignore[return-value]
 
+    def _buffer(self, name: str, like: Tensor) -> Tensor:
+        """Memory for a rotated tensor, the same for all regions and layers: fresh memory costs more than rotating."""
+        size = like.numel()
+        memory = self._memory.get(name)
+        if memory is None or memory.numel() < size:
+            memory = self._memory[name] = torch.empty(size, dtype=like.dtype, device=like.device)
+        return memory[:size].view(like.shape)
+
     def _query_rotation(self, region: Region) -> tuple[Tensor, Tensor]:
         angles = self.plan.angles(region.query_position(self.queries))
         return self._cos_sin(angles, self.plan.query_scale(self.queries)[:, None])
@@ -130,7 +125,7 @@ class PlanView:
         return self._cos_sin(angles)
 
     def _cos_sin(self, angles: Tensor, scale: Tensor | float = 1.0) -> tuple[Tensor, Tensor]:
-        cos, sin = angles.cos() * scale, angles.sin() * scale
+        cos, sin = tables(angles, scale)
         return cos.to(self.device, self.dtype), sin.to(self.device, self.dtype)
 
 

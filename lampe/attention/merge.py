@@ -1,0 +1,88 @@
+"""Merging tiles by their log-sum-exp."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+BLOCK = 2**20
+"""Elements merged at once, so that their fp32 sums stay in a CPU's caches."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Attention of the queries first .. last over some of their keys.
+
+    Attributes:
+        output: [b, h, last - first, d].
+        log_sum_exp: fp32 [b, h, last - first].
+    """
+
+    first: int
+    last: int
+    output: Tensor
+    log_sum_exp: Tensor
+
+    def rows(self, first: int, last: int) -> tuple[Tensor, Tensor]:
+        """Output and log-sum-exp of some of the queries."""
+        part = slice(first - self.first, last - self.first)
+        return self.output[:, :, part], self.log_sum_exp[:, :, part]
+
+
+class Merger:
+    """Attention over a union of disjoint tiles, merged in fp32 by their log-sum-exp.
+
+    Args:
+        query: [b, h, t, d], what the result looks like.
+    """
+
+    def __init__(self, query: Tensor):
+        self._like = query
+        self._parts: list[Part] = []
+
+    def add(self, first: int, last: int, output: Tensor, log_sum_exp: Tensor) -> None:
+        """Add a tile of the queries first .. last: output [b, h, last - first, d], log-sum-exp [b, h, last - first]."""
+        self._parts.append(Part(first, last, output, log_sum_exp))
+
+    def result(self) -> Tensor:
+        """[b, h, t, d], of query's dtype; a query must see a key in at least one tile."""
+        if not self._parts:
+            raise ValueError("the plan gives these queries no keys at all")
+        n_queries = self._like.shape[2]
+        if len(self._parts) == 1 and self._parts[0].last - self._parts[0].first == n_queries:
+            return self._parts[0].output
+        result = torch.empty(self._like.shape, dtype=self._like.dtype, device=self._like.device)
+        for first, last, parts in self._stretches():
+            _merge([part.rows(first, last) for part in parts], result[:, :, first:last])
+        return result
+
+    def _stretches(self) -> Iterator[tuple[int, int, list[Part]]]:
+        """Consecutive queries that are in the same parts, at most as many as a block holds."""
+        n_queries = self._like.shape[2]
+        step = max(1, BLOCK * n_queries // self._like.numel()) if self._like.device.type == "cpu" else n_queries
+        edges = {0, n_queries, *(edge for part in self._parts for edge in (part.first, part.last))}
+        waiting = sorted(self._parts, key=lambda part: part.first, reverse=True)
+        active: list[Part] = []
+        for begin, end in pairwise(sorted(edges)):
+            active = [part for part in active if part.last > begin]
+            while waiting and waiting[-1].first == begin:
+                active.append(waiting.pop())
+            for first in range(begin, end, step):
+                yield first, min(first + step, end), active
+
+
+def _merge(parts: list[tuple[Tensor, Tensor]], out: Tensor) -> None:
+    """Write the merged attention of the same queries [b, h, n, d] over several sets of keys."""
+    if len(parts) < 2:
+        out.copy_(parts[0][0] if parts else torch.zeros_like(out))
+        return
+    # A query that sees no key in any part has weights NaN: it gets zeros.
+    weights = torch.stack([log_sum_exp for _, log_sum_exp in parts]).softmax(dim=0).nan_to_num_().unsqueeze(-1)
+    total = parts[0][0] * weights[0]
+    for (output, _), weight in zip(parts[1:], weights[1:], strict=True):
+        total.addcmul_(output, weight)
+    out.copy_(total)
