@@ -41,7 +41,7 @@ class AttentionBackend(ABC):
 
         Args:
             query: [b, h, t, d], not rotated.
-            key: [b, g, s, d], at the view's stored coordinate.
+            key: [b, g, s, d], as the view says they lie.
             value: [b, g, s, d].
             view: the plan seen from the t last of s tokens.
 

@@ -49,7 +49,7 @@ class DenseAttention(AttentionBackend):
 
     @staticmethod
     def _unrotated(key: Tensor, view: PlanView) -> Tensor:
-        """Keys taken back from the stored coordinate, [b, g, s, d] in fp64."""
+        """Keys taken back from where they lie, [b, g, s, d] in fp64."""
         assert view.stored is not None
-        angles = view.plan.angles(view.stored(torch.arange(view.n_keys))).double().to(key.device)
+        angles = view.stored.angles(0, view.n_keys).double().to(key.device)
         return rotate(key.double(), *tables(-angles))

@@ -25,8 +25,8 @@ class Tile:
     Attributes:
         queries: counted from the first of the view.
         keys: counted from the first of the sequence.
-        shape: every pair; or of a square the pairs with key <= query ("causal") or with key >= query ("anticausal"); or
-            of every `strip` queries the pairs with a window of keys that begins `strip` keys later each time ("strips").
+        shape: every pair; of a square the pairs with key <= query ("causal") or with key >= query ("anticausal"); of
+            every `strip` queries the pairs with a window of keys that begins `strip` keys later each time ("strips").
         bias: where no shape fits, 0 for the pairs of the tile and -inf for the others, [queries, keys]; of strips
             [strip, keys of a window], the same for all.
         strip: queries of a strip.

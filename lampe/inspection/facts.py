@@ -166,10 +166,9 @@ def group_positions(plan: PositionPlan, query: int, keys: Tensor) -> Tensor:
 
 
 def rotated_keys(plan: PositionPlan) -> int:
-    """Keys that the last query reads at another coordinate than that in which a cache keeps them."""
-    last, home = torch.tensor([plan.length - 1]), plan.home
-    elsewhere = [region.interval(last) for region in plan.regions if region.key_position != home]
-    return sum(int(stop - start) for start, stop in elsewhere)
+    """Keys of earlier tokens that the first token after the planned length moves to another coordinate in the cache."""
+    before, after = plan.layout(plan.length - 1), plan.layout(plan.length)
+    return sum(end - begin for begin, end in before.moves(after, plan.length))
 
 
 def sample_grid(length: int, size: int = 512) -> Tensor:

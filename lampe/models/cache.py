@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -11,15 +11,24 @@ from torch import Tensor
 
 from lampe.attention import AttentionBackend, PlanView
 from lampe.config import ModelConfig
+from lampe.positional.layout import KeyLayout
 from lampe.positional.plan import PositionPlan
 
 
 @dataclass
 class Row:
-    """One sequence: its plan, its place in the storage, and how many of its tokens are cached."""
+    """One sequence of a cache.
+
+    Attributes:
+        plan: how its tokens are positioned; another one may take its place between two passes (`KVCache.replan`).
+        index: its place in the storage.
+        layouts: of every layer, how the cached keys lie; None while they are being moved.
+        length: how many of its tokens are cached.
+    """
 
     plan: PositionPlan
     index: int
+    layouts: list[KeyLayout | None] = field(repr=False)
     length: int = 0
 
 
@@ -48,8 +57,9 @@ class Storage:
 class KVCache:
     """The cached tokens of a batch.
 
-    Keys lie at the coordinate in which a decoded token reads most of them (`PositionPlan.home`), so that a step rotates
-    only the few keys of the other regions.
+    Keys lie where the last cached token read them (`PositionPlan.layout`). The next token finds nearly all of them where
+    it reads them itself; only those that change their region are rotated, in place: the two of LaMPE that leave the head
+    and enter the tail, none of RoPE.
 
     Attributes:
         config: of the model.
@@ -77,7 +87,8 @@ class KVCache:
         def tensors() -> list[Tensor]:
             return [torch.empty(shape, dtype=dtype, device=device) for _ in range(config.n_layers)]
 
-        return cls(config, Storage(tensors(), tensors()), [Row(plan, index) for index, plan in enumerate(plans)])
+        rows = [Row(plan, index, [KeyLayout()] * config.n_layers) for index, plan in enumerate(plans)]
+        return cls(config, Storage(tensors(), tensors()), rows)
 
     @property
     def lengths(self) -> list[int]:
@@ -100,8 +111,19 @@ class KVCache:
                 raise ValueError(f"cannot truncate a row of {row.length} tokens to {length}")
             row.length = length
 
+    def replan(self, plans: Sequence[PositionPlan]) -> None:
+        """Go on under another plan for every row, as for a longer prompt.
+
+        The next pass rotates the cached keys by the difference of their angles, each layer once. Keys and values
+        themselves stay those that were computed under the plans before, as they do for a decoded token.
+        """
+        for row, plan in zip(self.rows, plans, strict=True):
+            row.plan = plan
+
     def step(self, n_tokens: int, backend: AttentionBackend) -> Step:
         """Begin a forward pass that appends `n_tokens` to every row."""
+        if any(None in row.layouts for row in self.rows):
+            raise RuntimeError("a pass was interrupted while it moved cached keys; begin with a new cache")
         needed = max(self.lengths) + n_tokens
         if needed > self.storage.capacity:
             self.storage.grow(max(needed, self.storage.capacity * 3 // 2))
@@ -120,20 +142,22 @@ class Step:
         self.backend = backend
         example, config = cache.storage.keys[0], cache.config
         windows = {config.window_of(layer) for layer in range(config.n_layers)}
-        self._groups: list[tuple[slice, slice, dict[int | None, PlanView]]] = []
-        for rows, row in _runs(cache.rows):
+        self._groups: list[tuple[slice, slice, Sequence[Row], dict[int | None, PlanView]]] = []
+        for rows, members in _runs(cache.rows):
+            row = members[0]
+            stored = row.plan.layout(row.length + n_tokens - 1)
             views = {
                 window: PlanView(
                     row.plan.within(window),
                     row.length,
                     n_tokens,
-                    stored=row.plan.home,
+                    stored=stored,
                     dtype=example.dtype,
                     device=example.device,
                 )
                 for window in windows
             }
-            self._groups.append((rows, slice(row.index, row.index + rows.stop - rows.start), views))
+            self._groups.append((rows, slice(row.index, row.index + len(members)), members, views))
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Append key and value to a layer and attend.
@@ -149,11 +173,16 @@ class Step:
         """
         outputs = []
         window = self.cache.config.window_of(layer)
-        for rows, stored, views in self._groups:
+        for rows, stored, members, views in self._groups:
             view = views[window]
             keys = self.cache.storage.keys[layer][stored, :, : view.n_keys]
             values = self.cache.storage.values[layer][stored, :, : view.n_keys]
-            view.store(key[rows], out=keys[:, :, view.first :])
+            before = members[0].layouts[layer]
+            for row in members:
+                row.layouts[layer] = None
+            view.store(key[rows], keys, before)
+            for row in members:
+                row.layouts[layer] = view.stored
             values[:, :, view.first :] = value[rows]
             outputs.append(self.backend.forward(query[rows], keys, values, view))
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
@@ -164,10 +193,14 @@ class Step:
             row.length += self.n_tokens
 
 
-def _runs(rows: Sequence[Row]) -> Iterator[tuple[slice, Row]]:
-    """Rows with the same plan and length that are neighbours in the storage, as slices of `rows`."""
-    alike = groupby(enumerate(rows), key=lambda item: (id(item[1].plan), item[1].length, item[1].index - item[0]))
-    for _, run in alike:
+def _runs(rows: Sequence[Row]) -> Iterator[tuple[slice, Sequence[Row]]]:
+    """Rows in the same state that are neighbours in the storage, as slices of `rows`."""
+
+    def state(item: tuple[int, Row]) -> Hashable:
+        place, row = item
+        return id(row.plan), row.length, row.index - place, *map(id, row.layouts)
+
+    for _, run in groupby(enumerate(rows), key=state):
         members = list(run)
-        begin, first = members[0]
-        yield slice(begin, begin + len(members)), first
+        begin = members[0][0]
+        yield slice(begin, begin + len(members)), [row for _, row in members]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from lampe.positional.region import IndexMap, Region
+from lampe.positional.layout import Coordinate, KeyLayout, Run, turn
+from lampe.positional.region import Region
+
+REMEMBERED_LAYOUTS = 64
+"""Layouts that a plan keeps, so that rows that stand at the same query share one."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +34,11 @@ class PositionPlan:
     regions: tuple[Region, ...]
     temperature: float = 1.0
     log_n_window: int | None = None
+    _layouts: dict[int, KeyLayout] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def angles(self, positions: Tensor) -> Tensor:
         """Radians, fp32 [n, D / 2], of coordinates [n] or [n, groups]; consecutive frequencies form a group."""
-        if positions.ndim == 1:
-            positions = positions[:, None]
-        else:
-            positions = positions.repeat_interleave(len(self.inv_freq) // positions.shape[1], dim=1)
-        return positions.float() * self.inv_freq.to(positions.device)
+        return turn(positions, self.inv_freq)
 
     def query_scale(self, queries: Tensor) -> Tensor:
         """What the logits of queries [n] are multiplied by, fp32 [n]: A^2 and the log-n factor."""
@@ -56,15 +57,21 @@ class PositionPlan:
         start, stop = self.regions[0].interval(queries)
         return bool((start == 0).all() and (stop == queries + 1).all())
 
-    @property
-    def home(self) -> IndexMap:
-        """The key coordinate that a decoded token reads most keys at: the one in which a cache keeps its keys."""
-        last = torch.tensor([max(self.length - 1, 0)])
-        owned: dict[IndexMap, int] = {}
-        for region in self.regions:
-            start, stop = region.interval(last)
-            owned[region.key_position] = owned.get(region.key_position, 0) + int(stop - start)
-        return max(owned, key=owned.__getitem__)
+    def layout(self, query: int) -> KeyLayout:
+        """The coordinates at which a query reads the keys up to itself: how a cache keeps them for it."""
+        if query not in self._layouts:
+            index = torch.tensor([query])
+            intervals = [(region, *region.interval(index)) for region in self.regions]
+            self._layouts[query] = KeyLayout.of(
+                [Run(int(start), int(stop), self.coordinate(region)) for region, start, stop in intervals], query + 1
+            )
+            while len(self._layouts) > REMEMBERED_LAYOUTS:
+                self._layouts.pop(next(iter(self._layouts)))
+        return self._layouts[query]
+
+    def coordinate(self, region: Region) -> Coordinate:
+        """Where a region reads its keys."""
+        return Coordinate(region.key_position, self.inv_freq)
 
     def within(self, window: int | None) -> PositionPlan:
         """The plan of a layer that sees only distances below `window` tokens (None: the plan itself)."""
