@@ -10,8 +10,8 @@ from torch import Tensor
 from lampe.attention.base import AttentionBackend, BackendConfig, registry
 from lampe.attention.kernels import tile_attention
 from lampe.attention.merge import Merger
-from lampe.attention.tiles import cut
-from lampe.attention.view import PlanView
+from lampe.attention.tiles import Tile, cut
+from lampe.attention.view import PlanView, RegionView
 
 
 @registry.register(
@@ -31,15 +31,12 @@ class ChunkedAttention(AttentionBackend):
         query_block: int = Field(default=256, ge=1)
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, view: PlanView) -> Tensor:
+        tiles = view.once(("tiles", self.config.query_block), lambda: self._cut(view))
         merger = Merger(query)
-        block = self.config.query_block
-        for region in view.plan.regions:
-            tiles = view.once(("tiles", region, block), lambda region=region: cut(view, region, block))  # type: ignore[misc]
-            if not tiles:
-                continue
-            region_key, offset = view.rotate_key(key, region)
-            region_query = view.rotate_query(query, region)
-            for tile in tiles:
+        for region, cut_tiles in tiles:
+            region_key, offset = region.rotate_key(key), region.keys[0]
+            region_query = region.rotate_query(query)
+            for tile in cut_tiles:
                 (first, last), (low, high) = tile.queries, tile.keys
                 output, log_sum_exp = tile_attention(
                     region_query[:, :, first:last],
@@ -51,3 +48,8 @@ class ChunkedAttention(AttentionBackend):
                 )
                 merger.add(first, last, output, log_sum_exp)
         return merger.result()
+
+    def _cut(self, view: PlanView) -> list[tuple[RegionView, list[Tile]]]:
+        """The regions that own any keys, with their tiles."""
+        cuts = [(region, cut(view, region, self.config.query_block)) for region in view.regions]
+        return [(region, tiles) for region, tiles in cuts if tiles]

@@ -28,8 +28,8 @@ class DenseAttention(AttentionBackend):
         k, v = (repeat(x, "b g s d -> b (g n) s d", n=groups) for x in (k, v))
         scores = torch.full((*q.shape[:3], view.n_keys), -torch.inf, dtype=torch.float64, device=q.device)
         keys = torch.arange(view.n_keys)
-        for region in view.plan.regions:
-            start, stop = view.interval(region)
+        for seen in view.regions:
+            region, (start, stop) = seen.region, seen.interval
             owned = (keys >= start[:, None]) & (keys < stop[:, None])  # [t, s]
             i, j = owned.nonzero(as_tuple=True)
             relative = region.query_position(view.queries)[i] - region.key_position(keys)[j]

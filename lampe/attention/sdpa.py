@@ -33,9 +33,9 @@ class SDPAAttention(AttentionBackend):
             raise UnsupportedPlanError(
                 f"sdpa takes plans of one causal region, not ({names}); use attention 'auto' or 'chunked'"
             )
-        region = view.plan.regions[0]
-        rotated, _ = view.rotate_key(key, region)
-        query = view.rotate_query(query, region)
+        region = view.regions[0]
+        rotated = region.rotate_key(key)
+        query = region.rotate_query(query)
         if view.n_queries == view.n_keys:
             return scaled_dot_product_attention(query, rotated, value, is_causal=True, enable_gqa=True)
         # Rows come in fours: torch's CPU kernel sums the last one to three so plainly that 100K keys cost two digits.

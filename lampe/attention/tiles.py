@@ -9,8 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lampe.attention.view import PlanView
-from lampe.positional.region import Region
+from lampe.attention.view import PlanView, RegionView
 
 Shape = Literal["rectangle", "causal", "anticausal", "strips"]
 
@@ -39,7 +38,7 @@ class Tile:
     strip: int = 0
 
 
-def cut(view: PlanView, region: Region, block: int) -> list[Tile]:
+def cut(view: PlanView, region: RegionView, block: int) -> list[Tile]:
     """Tiles that are disjoint and together hold every pair of a region.
 
     Where one end of the queries' intervals stays and the other moves along with the query, one rectangle and one
@@ -47,7 +46,7 @@ def cut(view: PlanView, region: Region, block: int) -> list[Tile]:
     one mask for all. Elsewhere up to `block` queries at a time get a rectangle and masked edges of at most `block`
     keys; where an end jumps farther, a block ends.
     """
-    start, stop = view.interval(region)
+    start, stop = region.interval
     run_end = _run_ends(start, stop)
     owners = (stop > start).nonzero()[:, 0].tolist()
     tiles: list[Tile] = []

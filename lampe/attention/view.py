@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from lampe.attention.rotation import rotate, tables
-from lampe.positional.layout import Coordinate, KeyLayout
+from lampe.positional.layout import KeyLayout
 from lampe.positional.plan import PositionPlan
 from lampe.positional.region import Region
 
@@ -65,47 +66,19 @@ class PlanView:
         self.memo: dict[Hashable, object] = {}
         self._memory: dict[str, Tensor] = {}
 
-    @property
+    @cached_property
     def is_causal(self) -> bool:
         """Whether every query owns exactly the keys up to itself, in one region."""
 
-        def check() -> bool:
-            if len(self.plan.regions) != 1:
-                return False
-            start, stop = self.interval(self.plan.regions[0])
-            return not bool(start.any()) and torch.equal(stop, self.queries + 1)
+        if len(self.regions) != 1:
+            return False
+        start, stop = self.regions[0].interval
+        return not bool(start.any()) and torch.equal(stop, self.queries + 1)
 
-        return self.once("is_causal", check)
-
-    def interval(self, region: Region) -> tuple[Tensor, Tensor]:
-        """First key and one past the last key of every query, int64 [n_queries] each."""
-        return self.once(("interval", region), lambda: region.interval(self.queries))
-
-    def rotate_query(self, query: Tensor, region: Region) -> Tensor:
-        """The queries [..., n_queries, d], rotated and scaled for a region; the next region's overwrite them."""
-        cos, sin = self.once(("query", region), lambda: self._query_rotation(region))
-        return rotate(query, cos, sin, out=self._buffer("query", query))
-
-    def rotate_key(self, key: Tensor, region: Region) -> tuple[Tensor, int]:
-        """The keys that the queries own in a region, where it reads them.
-
-        Args:
-            key: [..., n_keys, d], as `stored` says they lie.
-
-        Returns:
-            keys [..., n, d], a view of `key` where nothing needs rotating and otherwise overwritten by the next
-            region's, and the index of the first of them.
-        """
-        begin, end = self.once(("keys", region), lambda: _span(*self.interval(region)))
-        owned = key[..., begin:end, :]
-        wanted = self.plan.coordinate(region)
-        lies_there = ("lies there", region.key_position, begin, end)
-        if self.stored and self.once(lies_there, lambda: self.stored.lies_at(wanted, begin, end)):  # type: ignore[union-attr]
-            return owned, begin
-        cos, sin = self.once(
-            ("key", region.key_position, begin, end), lambda: self._key_rotation(wanted, begin, end)
-        )
-        return rotate(owned, cos, sin, out=self._buffer("key", owned)), begin
+    @cached_property
+    def regions(self) -> list[RegionView]:
+        """The plan's regions, each seen from the queries."""
+        return [RegionView(self, region) for region in self.plan.regions]
 
     def store(self, key: Tensor, cached: Tensor, before: KeyLayout | None = None) -> None:
         """Put the keys of the view's own tokens where the layout wants them, and move those that lie elsewhere.
@@ -115,7 +88,8 @@ class PlanView:
             cached: [..., n_keys, d], the keys of earlier tokens and room for these.
             before: how the earlier tokens' keys lie; None for as they will.
         """
-        moves = self.once(("moves", before), lambda: self._moves(before))
+        # The layout stands in the memo too, so that no other one can take its place in memory meanwhile.
+        _, moves = self.once(("moves", id(before)), lambda: (before, self._moves(before)))
         first = self.first
         if moves is None:
             self._store_new(key, cached[..., first:, :])
@@ -135,7 +109,7 @@ class PlanView:
             self.memo[name] = make()
         return self.memo[name]  # type: ignore[return-value]
 
-    def _buffer(self, name: str, like: Tensor) -> Tensor:
+    def buffer(self, name: str, like: Tensor) -> Tensor:
         """Memory for a rotated tensor, the same for all regions and layers: fresh memory costs more than rotating."""
         size = like.numel()
         memory = self._memory.get(name)
@@ -143,23 +117,12 @@ class PlanView:
             memory = self._memory[name] = torch.empty(size, dtype=like.dtype, device=like.device)
         return memory[:size].view(like.shape)
 
-    def _query_rotation(self, region: Region) -> tuple[Tensor, Tensor]:
-        angles = self.plan.angles(region.query_position(self.queries))
-        return self._cos_sin(angles, self.plan.query_scale(self.queries)[:, None])
-
-    def _key_rotation(self, wanted: Coordinate, begin: int, end: int) -> tuple[Tensor, Tensor]:
-        angles = wanted.angles(begin, end)
-        if self.stored is not None:
-            # Both angles are rounded to fp32 as if each were used alone, so that rotating twice lands where once does.
-            angles = angles.double() - self.stored.angles(begin, end).double()
-        return self._cos_sin(angles)
-
     def _store_new(self, key: Tensor, out: Tensor) -> None:
         if self.stored is None:
             out.copy_(key)
             return
         stored = self.stored
-        cos, sin = self.once("store", lambda: self._cos_sin(stored.angles(self.first, self.n_keys)))
+        cos, sin = self.once("store", lambda: self.rotation(stored.angles(self.first, self.n_keys)))
         rotate(key, cos, sin, out=out)
 
     def _moves(self, before: KeyLayout | None) -> Gather | list[tuple[int, int, Tensor, Tensor]] | None:
@@ -175,12 +138,74 @@ class PlanView:
         if sum(map(len, turns)) + self.n_queries <= GATHERED:
             turns.append(self.stored.angles(self.first, self.n_keys).double())
             stretches = [torch.arange(begin, end) for begin, end in (*moved, (self.first, self.n_keys))]
-            return Gather(torch.cat(stretches).to(self.device), *self._cos_sin(torch.cat(turns)))
-        return [(begin, end, *self._cos_sin(turn)) for (begin, end), turn in zip(moved, turns, strict=True)]
+            return Gather(torch.cat(stretches).to(self.device), *self.rotation(torch.cat(turns)))
+        return [(begin, end, *self.rotation(turn)) for (begin, end), turn in zip(moved, turns, strict=True)]
 
-    def _cos_sin(self, angles: Tensor, scale: Tensor | float = 1.0) -> tuple[Tensor, Tensor]:
+    def rotation(self, angles: Tensor, scale: Tensor | float = 1.0) -> tuple[Tensor, Tensor]:
+        """Cosines and sines for `rotate`, in the view's dtype."""
         cos, sin = tables(angles, scale)
         return cos.to(self.device, self.dtype), sin.to(self.device, self.dtype)
+
+
+class RegionView:
+    """A region of a plan, seen from a view's queries.
+
+    Attributes:
+        region: the region.
+    """
+
+    def __init__(self, view: PlanView, region: Region):
+        self._view = view
+        self.region = region
+
+    @cached_property
+    def interval(self) -> tuple[Tensor, Tensor]:
+        """First key and one past the last key of every query, int64 [n_queries] each."""
+        return self.region.interval(self._view.queries)
+
+    @cached_property
+    def keys(self) -> tuple[int, int]:
+        """First and one past the last of the keys that any query owns; (0, 0) for none."""
+        return _span(*self.interval)
+
+    def rotate_query(self, query: Tensor) -> Tensor:
+        """The queries [..., n_queries, d], rotated and scaled for the region; the next region's overwrite them."""
+        return rotate(query, *self.query_rotation, out=self._view.buffer("query", query))
+
+    def rotate_key(self, key: Tensor) -> Tensor:
+        """The keys that the queries own, where the region reads them.
+
+        Args:
+            key: [..., n_keys, d], as the view says they lie.
+
+        Returns:
+            [..., n, d] for the keys of `keys`: a view of `key` where nothing needs rotating, and otherwise overwritten
+            by the next region's.
+        """
+        begin, end = self.keys
+        owned = key[..., begin:end, :]
+        if self._key_rotation is None:
+            return owned
+        return rotate(owned, *self._key_rotation, out=self._view.buffer("key", owned))
+
+    @cached_property
+    def query_rotation(self) -> tuple[Tensor, Tensor]:
+        """Cosines and sines [n_queries, d] for `rotate`, times the scale of the queries."""
+        view = self._view
+        angles = view.plan.angles(self.region.query_position(view.queries))
+        return view.rotation(angles, view.plan.query_scale(view.queries)[:, None])
+
+    @cached_property
+    def _key_rotation(self) -> tuple[Tensor, Tensor] | None:
+        """Cosines and sines that take the keys to the region; None where they lie there."""
+        view, (begin, end) = self._view, self.keys
+        wanted = view.plan.coordinate(self.region)
+        if view.stored is None:
+            return view.rotation(wanted.angles(begin, end))
+        if view.stored.lies_at(wanted, begin, end):
+            return None
+        # Both angles are rounded to fp32 as if each were used alone, so that rotating twice lands where once does.
+        return view.rotation(wanted.angles(begin, end).double() - view.stored.angles(begin, end).double())
 
 
 def _span(start: Tensor, stop: Tensor) -> tuple[int, int]:

@@ -116,8 +116,8 @@ def test_tiles_hold_every_pair_of_a_region_once_and_masks_stay_small(name, data)
         data.draw(st.sampled_from([1, 16, 64])),
     )
     view = PlanView(plan, first, n_queries)
-    for region in plan.regions:
-        start, stop = view.interval(region)
+    for region in view.regions:
+        start, stop = region.interval
         keys = torch.arange(view.n_keys)
         expected = ((keys >= start[:, None]) & (keys < stop[:, None])).int()
         found = torch.zeros_like(expected)
