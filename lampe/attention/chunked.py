@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
 from lampe.attention.base import AttentionBackend, BackendConfig, registry
-from lampe.attention.kernels import tile_attention
-from lampe.attention.merge import Merger
+from lampe.attention.kernels import pad_rows, rows_attention, tile_attention
+from lampe.attention.merge import NO_KEYS, Merger, merge
+from lampe.attention.rotation import rotate
 from lampe.attention.tiles import Tile, cut
 from lampe.attention.view import PlanView, RegionView
 
@@ -31,6 +33,8 @@ class ChunkedAttention(AttentionBackend):
         query_block: int = Field(default=256, ge=1)
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, view: PlanView) -> Tensor:
+        if view.n_queries == 1:
+            return self._single(query, key, value, view)
         tiles = view.once(("tiles", self.config.query_block), lambda: self._cut(view))
         merger = Merger(query)
         for region, cut_tiles in tiles:
@@ -48,6 +52,31 @@ class ChunkedAttention(AttentionBackend):
                 )
                 merger.add(first, last, output, log_sum_exp)
         return merger.result()
+
+    def _single(self, query: Tensor, key: Tensor, value: Tensor, view: PlanView) -> Tensor:
+        """One query a row: every region is one rectangle, and what is left to save is the number of small operations."""
+        regions, (cos, sin) = view.once("single", lambda: self._owning(view))
+        groups = key.shape[1]
+        # Heads that share keys are the rows of one query, in fours as the CPU's kernel wants them.
+        rows = query.reshape(len(query), groups, -1, query.shape[3])
+        n_rows = rows.shape[2]
+        rows = pad_rows(rows)
+        rows = rotate(rows.expand(len(regions), *rows.shape), cos, sin)
+        parts = []
+        for region, region_rows in zip(regions, rows, strict=True):
+            begin, end = region.keys
+            parts.extend(rows_attention(region_rows, region.rotate_key(key), value[:, :, begin:end]))
+        output = merge([output for output, _ in parts], [log_sum_exp for _, log_sum_exp in parts])
+        return output[:, :, :n_rows].reshape(query.shape)
+
+    @staticmethod
+    def _owning(view: PlanView) -> tuple[list[RegionView], tuple[Tensor, Tensor]]:
+        """The regions that own any keys of a single query, and its rotations in them, [regions, 1, 1, 1, d]."""
+        regions = [region for region in view.regions if region.keys[0] < region.keys[1]]
+        if not regions:
+            raise ValueError(NO_KEYS)
+        cos, sin = (torch.stack(x)[:, None, None] for x in zip(*(r.query_rotation for r in regions), strict=True))
+        return regions, (cos, sin)
 
     def _cut(self, view: PlanView) -> list[tuple[RegionView, list[Tile]]]:
         """The regions that own any keys, with their tiles."""

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from math import gcd
+
 import torch
 from einops import rearrange, repeat
 from torch import Tensor
 from torch.nn import functional as F
+
+SPLIT_KEYS = 1024
+"""Keys of a part from which on it pays to cut them for the threads' sake."""
 
 STRIPS_AT_ONCE = 2**21
 """Elements of the output of strips that one call of the kernel makes: enough work, and memory that is used again."""
@@ -46,6 +51,38 @@ def tile_attention(
     return output.reshape(query.shape), log_sum_exp.reshape(query.shape[:3])
 
 
+def pad_rows(rows: Tensor) -> Tensor:
+    """Rows [..., n, d], on a CPU with zeros to a multiple of four.
+
+    Torch's CPU kernel sums the last one to three rows so plainly that 100K keys cost them two digits.
+    """
+    padding = -rows.shape[-2] % 4 if rows.device.type == "cpu" else 0
+    return F.pad(rows, (0, 0, 0, padding)) if padding else rows
+
+
+def rows_attention(query: Tensor, key: Tensor, value: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Attention of a few rows [b, g, n, d] over the keys [b, g, s, d], in parts that `merge` makes one.
+
+    A CPU's kernel gives whole heads to its threads. Where these do not come out even, long keys are cut into parts.
+
+    Returns:
+        Output [b, g, n, d] and log-sum-exp [b, g, n] over each part of the keys.
+    """
+    batch, groups, count, _ = key.shape
+    threads = torch.get_num_threads()
+    n_parts = threads // gcd(batch * groups, threads)
+    if key.device.type != "cpu" or n_parts == 1 or count < SPLIT_KEYS * n_parts:
+        return [_fused(query, key, value)]
+    size = count // n_parts
+    keys, values = (x[:, :, : size * n_parts].unflatten(2, (n_parts, size)).flatten(0, 1) for x in (key, value))
+    spread = query.flatten(0, 1)[:, None].expand(-1, n_parts, -1, -1)
+    outputs, log_sum_exps = (x.unflatten(0, (batch, groups)).unbind(2) for x in _fused(spread, keys, values))
+    parts = list(zip(outputs, log_sum_exps, strict=True))
+    if size * n_parts < count:
+        parts.append(_fused(query, key[:, :, size * n_parts :], value[:, :, size * n_parts :]))
+    return parts
+
+
 def _strips(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, strip: int) -> tuple[Tensor, Tensor]:
     """Many strips in one call: they are the rows of a batch, whose windows of keys overlap in memory."""
     n_strips, groups = query.shape[2] // strip, key.shape[1]
@@ -82,17 +119,13 @@ def _fused(
     """Causal (t = s) or plain attention by the device's own kernel, with log-sum-exp -inf where a row sees nothing."""
     if query.device.type != "cpu":
         return _plain(query, key, value, causal, bias)
-    # Rows come in fours, because the kernel sums the last one to three so plainly that 100K keys cost them two digits.
     n_rows = query.shape[2]
-    padding = -n_rows % 4
-    query = F.pad(query, (0, 0, 0, padding)) if padding else query
-    options = {}
-    if bias is not None:
-        options["attn_mask"] = F.pad(bias, (0, 0, 0, padding)) if padding else bias
+    options = {} if bias is None else {"attn_mask": pad_rows(bias)}
     output, log_sum_exp = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-        query, key, value, is_causal=causal, **options
+        pad_rows(query), key, value, is_causal=causal, **options
     )
-    output, log_sum_exp = output[:, :, :n_rows], log_sum_exp[:, :, :n_rows]
+    if n_rows % 4:
+        output, log_sum_exp = output[:, :, :n_rows], log_sum_exp[:, :, :n_rows]
     if bias is not None:
         # The kernel reports 0 for a query whose keys are all masked.
         log_sum_exp = log_sum_exp.masked_fill(torch.isneginf(bias).all(dim=-1), -torch.inf)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,6 +11,9 @@ from torch import Tensor
 
 BLOCK = 2**20
 """Elements merged at once, so that their fp32 sums stay in a CPU's caches."""
+
+
+NO_KEYS = "the plan gives these queries no keys at all"
 
 
 @dataclass(frozen=True)
@@ -51,13 +54,15 @@ class Merger:
     def result(self) -> Tensor:
         """[b, h, t, d], of query's dtype; a query must see a key in at least one tile."""
         if not self._parts:
-            raise ValueError("the plan gives these queries no keys at all")
+            raise ValueError(NO_KEYS)
         n_queries = self._like.shape[2]
         if len(self._parts) == 1 and self._parts[0].last - self._parts[0].first == n_queries:
             return self._parts[0].output
         result = torch.empty(self._like.shape, dtype=self._like.dtype, device=self._like.device)
         for first, last, parts in self._stretches():
-            _merge([part.rows(first, last) for part in parts], result[:, :, first:last])
+            rows = [part.rows(first, last) for part in parts]
+            out = result[:, :, first:last]
+            out.copy_(merge([output for output, _ in rows], [sums for _, sums in rows]) if rows else out.zero_())
         return result
 
     def _stretches(self) -> Iterator[tuple[int, int, list[Part]]]:
@@ -75,14 +80,21 @@ class Merger:
                 yield first, min(first + step, end), active
 
 
-def _merge(parts: list[tuple[Tensor, Tensor]], out: Tensor) -> None:
-    """Write the merged attention of the same queries [b, h, n, d] over several sets of keys."""
-    if len(parts) < 2:
-        out.copy_(parts[0][0] if parts else torch.zeros_like(out))
-        return
-    # A query that sees no key in any part has weights NaN: it gets zeros.
-    weights = torch.stack([log_sum_exp for _, log_sum_exp in parts]).softmax(dim=0).nan_to_num_().unsqueeze(-1)
-    total = parts[0][0] * weights[0]
-    for (output, _), weight in zip(parts[1:], weights[1:], strict=True):
+def merge(outputs: Sequence[Tensor], log_sum_exps: Sequence[Tensor]) -> Tensor:
+    """Attention of the same queries over several disjoint sets of keys, made one in fp32.
+
+    Args:
+        outputs: [..., d] of each set.
+        log_sum_exps: fp32 [...] of each set.
+
+    Returns:
+        [..., d] of the outputs' dtype; zeros for a query that sees no key in any set.
+    """
+    if len(outputs) == 1:
+        return outputs[0]
+    # Without any key the weights are NaN.
+    weights = torch.stack(list(log_sum_exps)).softmax(dim=0).nan_to_num_().unsqueeze(-1)
+    total = outputs[0] * weights[0]
+    for output, weight in zip(outputs[1:], weights[1:], strict=True):
         total.addcmul_(output, weight)
-    out.copy_(total)
+    return total.to(outputs[0].dtype)

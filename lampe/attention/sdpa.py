@@ -6,10 +6,10 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from torch.nn.functional import scaled_dot_product_attention
 
 from lampe.attention.base import AttentionBackend, BackendConfig, registry
+from lampe.attention.kernels import pad_rows
 from lampe.attention.view import PlanView
 from lampe.errors import UnsupportedPlanError
 
@@ -38,8 +38,7 @@ class SDPAAttention(AttentionBackend):
         query = region.rotate_query(query)
         if view.n_queries == view.n_keys:
             return scaled_dot_product_attention(query, rotated, value, is_causal=True, enable_gqa=True)
-        # Rows come in fours: torch's CPU kernel sums the last one to three so plainly that 100K keys cost two digits.
-        query = F.pad(query, (0, 0, 0, -view.n_queries % 4))
+        query = pad_rows(query)
         mask = view.once("causal mask", lambda: self._mask(view, query.shape[2]))
         out = scaled_dot_product_attention(query, rotated, value, attn_mask=mask, enable_gqa=True)
         return out[:, :, : view.n_queries]

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lampe.attention import ChunkedAttention, DenseAttention, PlanView, SDPAAttention
-from lampe.attention.kernels import _plain, tile_attention
-from lampe.attention.merge import Merger
+from lampe.attention.kernels import _plain, pad_rows, rows_attention, tile_attention
+from lampe.attention.merge import Merger, merge
 from lampe.attention.tiles import cut
 from lampe.positional import LaMPE, PositionPlan, Region, RoPE
 from lampe.testing import CASES, ROPE
@@ -83,6 +83,20 @@ def test_the_fused_tile_equals_the_plain_one(seed, rows, keys):
     assert_tiles_equal(tile_attention(*square, shape="causal"), _plain(*square, causal=True))
     later = torch.full((rows, rows), -torch.inf).tril(-1)
     assert_tiles_equal(tile_attention(*square, shape="anticausal"), _plain(*square, bias=later))
+
+
+@pytest.mark.parametrize(("batch", "keys", "ratio"), [(1, 4096, 3), (1, 2050, 4), (3, 5001, 8), (1, 1500, 1)])
+def test_a_few_rows_over_many_keys_are_shared_between_threads(batch, keys, ratio):
+    q, k, v = inputs(batch, 3, ratio, 1, keys)
+    rows = q.reshape(batch, 3, ratio, -1)
+    room = torch.randn(batch, 3, keys + 7, k.shape[3])
+    room[:, :, :keys] = k
+    for cached in (k, room[:, :, :keys]):
+        parts = rows_attention(pad_rows(rows), cached, v)
+        if torch.get_num_threads() == 2:
+            assert len(parts) == (1 if keys < 2048 else 2 + keys % 2)
+        merged = merge([output for output, _ in parts], [sums for _, sums in parts])[:, :, :ratio]
+        torch.testing.assert_close(merged, _plain(rows, k, v)[0], atol=1e-6, rtol=1e-5)
 
 
 def assert_tiles_equal(found, expected):
