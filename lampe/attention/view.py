@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
@@ -16,19 +15,6 @@ from lampe.positional.plan import PositionPlan
 from lampe.positional.region import Region
 
 T = TypeVar("T")
-
-
-GATHERED = 64
-"""Keys up to which those that move are gathered and rotated in one piece with the new ones."""
-
-
-@dataclass(frozen=True)
-class Gather:
-    """The rotation of a few scattered keys: their indices [n], cosines and sines [n, d]."""
-
-    index: Tensor
-    cos: Tensor
-    sin: Tensor
 
 
 class PlanView:
@@ -80,28 +66,14 @@ class PlanView:
         """The plan's regions, each seen from the queries."""
         return [RegionView(self, region) for region in self.plan.regions]
 
-    def store(self, key: Tensor, cached: Tensor, before: KeyLayout | None = None) -> None:
-        """Put the keys of the view's own tokens where the layout wants them, and move those that lie elsewhere.
-
-        Args:
-            key: [..., n_queries, d], of the view's own tokens, not rotated.
-            cached: [..., n_keys, d], the keys of earlier tokens and room for these.
-            before: how the earlier tokens' keys lie; None for as they will.
-        """
-        # The layout stands in the memo too, so that no other one can take its place in memory meanwhile.
-        _, moves = self.once(("moves", id(before)), lambda: (before, self._moves(before)))
-        first = self.first
-        if moves is None:
-            self._store_new(key, cached[..., first:, :])
-        elif isinstance(moves, Gather):
-            cached[..., first:, :] = key
-            chosen = cached.index_select(-2, moves.index)
-            cached.index_copy_(cached.ndim - 2, moves.index, rotate(chosen, moves.cos, moves.sin, out=chosen))
-        else:
-            self._store_new(key, cached[..., first:, :])
-            for begin, end, cos, sin in moves:
-                part = cached[..., begin:end, :]
-                rotate(part, cos, sin, out=part)
+    def store(self, key: Tensor, out: Tensor) -> None:
+        """Put the keys [..., n_queries, d] of the view's own tokens where the layout wants them, into `out`."""
+        if self.stored is None:
+            out.copy_(key)
+            return
+        stored = self.stored
+        cos, sin = self.once("store", lambda: self.rotation(stored.angles(self.first, self.n_keys)))
+        rotate(key, cos, sin, out=out)
 
     def once(self, name: Hashable, make: Callable[[], T]) -> T:
         """What `make` returned the first time it was asked for under this name."""
@@ -116,30 +88,6 @@ class PlanView:
         if memory is None or memory.numel() < size:
             memory = self._memory[name] = torch.empty(size, dtype=like.dtype, device=like.device)
         return memory[:size].view(like.shape)
-
-    def _store_new(self, key: Tensor, out: Tensor) -> None:
-        if self.stored is None:
-            out.copy_(key)
-            return
-        stored = self.stored
-        cos, sin = self.once("store", lambda: self.rotation(stored.angles(self.first, self.n_keys)))
-        rotate(key, cos, sin, out=out)
-
-    def _moves(self, before: KeyLayout | None) -> Gather | list[tuple[int, int, Tensor, Tensor]] | None:
-        """What turns the earlier keys from one layout to that of the view; a few are gathered with the new ones."""
-        if before is None or self.stored is None:
-            return None
-        moved = before.moves(self.stored, self.first)
-        if not moved:
-            return None
-        turns = [
-            self.stored.angles(begin, end).double() - before.angles(begin, end).double() for begin, end in moved
-        ]
-        if sum(map(len, turns)) + self.n_queries <= GATHERED:
-            turns.append(self.stored.angles(self.first, self.n_keys).double())
-            stretches = [torch.arange(begin, end) for begin, end in (*moved, (self.first, self.n_keys))]
-            return Gather(torch.cat(stretches).to(self.device), *self.rotation(torch.cat(turns)))
-        return [(begin, end, *self.rotation(turn)) for (begin, end), turn in zip(moved, turns, strict=True)]
 
     def rotation(self, angles: Tensor, scale: Tensor | float = 1.0) -> tuple[Tensor, Tensor]:
         """Cosines and sines for `rotate`, in the view's dtype."""

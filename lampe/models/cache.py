@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lampe.attention import AttentionBackend, PlanView
+from lampe.attention.rotation import rotate, tables
 from lampe.config import ModelConfig
 from lampe.positional.layout import KeyLayout
 from lampe.positional.plan import PositionPlan
@@ -22,35 +23,32 @@ class Row:
     Attributes:
         plan: how its tokens are positioned; another one may take its place between two passes (`KVCache.replan`).
         index: its place in the storage.
-        layouts: of every layer, how the cached keys lie; None while they are being moved.
+        layout: how the cached keys lie, in all layers; None while they are being moved.
         length: how many of its tokens are cached.
     """
 
     plan: PositionPlan
     index: int
-    layouts: list[KeyLayout | None] = field(repr=False)
+    layout: KeyLayout | None = field(default=KeyLayout(), repr=False)
     length: int = 0
 
 
 @dataclass
 class Storage:
-    """Keys and values of all layers, [b, g, capacity, d] each."""
+    """Keys and values [layers, b, g, capacity, d]: keys that move do so in all layers at once."""
 
-    keys: list[Tensor]
-    values: list[Tensor]
+    keys: Tensor
+    values: Tensor
 
     @property
     def capacity(self) -> int:
         """Tokens that fit into a row."""
-        return self.keys[0].shape[2]
+        return self.keys.shape[3]
 
     def grow(self, capacity: int) -> None:
-        """Make room for `capacity` tokens a row; a layer at a time, so that at most one is held twice."""
-        for tensors in (self.keys, self.values):
-            for layer, old in enumerate(tensors):
-                new = old.new_empty(*old.shape[:2], capacity, old.shape[3])
-                new[:, :, : old.shape[2]] = old
-                tensors[layer] = new
+        """Make room for `capacity` tokens a row; one tensor after the other, so that at most one is held twice."""
+        self.keys = _grown(self.keys, capacity)
+        self.values = _grown(self.values, capacity)
 
 
 @dataclass
@@ -82,13 +80,9 @@ class KVCache:
         device: torch.device | str = "cpu",
     ) -> KVCache:
         """An empty cache with a row for every plan and room for `capacity` tokens a row."""
-        shape = (len(plans), config.n_kv_heads, capacity, config.head_dim)
-
-        def tensors() -> list[Tensor]:
-            return [torch.empty(shape, dtype=dtype, device=device) for _ in range(config.n_layers)]
-
-        rows = [Row(plan, index, [KeyLayout()] * config.n_layers) for index, plan in enumerate(plans)]
-        return cls(config, Storage(tensors(), tensors()), rows)
+        shape = (config.n_layers, len(plans), config.n_kv_heads, capacity, config.head_dim)
+        keys, values = (torch.empty(shape, dtype=dtype, device=device) for _ in range(2))
+        return cls(config, Storage(keys, values), [Row(plan, index) for index, plan in enumerate(plans)])
 
     @property
     def lengths(self) -> list[int]:
@@ -98,7 +92,7 @@ class KVCache:
     @property
     def nbytes(self) -> int:
         """Bytes of keys and values that are allocated for all rows of the storage."""
-        return sum(x.nbytes for x in (*self.storage.keys, *self.storage.values))
+        return self.storage.keys.nbytes + self.storage.values.nbytes
 
     def select(self, rows: Sequence[int]) -> KVCache:
         """Some of the rows as a cache of their own, on the same memory."""
@@ -114,7 +108,7 @@ class KVCache:
     def replan(self, plans: Sequence[PositionPlan]) -> None:
         """Go on under another plan for every row, as for a longer prompt.
 
-        The next pass rotates the cached keys by the difference of their angles, each layer once. Keys and values
+        The next pass rotates the cached keys by the difference of their angles, once. Keys and values
         themselves stay those that were computed under the plans before, as they do for a decoded token.
         """
         for row, plan in zip(self.rows, plans, strict=True):
@@ -122,7 +116,7 @@ class KVCache:
 
     def step(self, n_tokens: int, backend: AttentionBackend) -> Step:
         """Begin a forward pass that appends `n_tokens` to every row."""
-        if any(None in row.layouts for row in self.rows):
+        if any(row.layout is None for row in self.rows):
             raise RuntimeError("a pass was interrupted while it moved cached keys; begin with a new cache")
         needed = max(self.lengths) + n_tokens
         if needed > self.storage.capacity:
@@ -131,7 +125,8 @@ class KVCache:
 
 
 class Step:
-    """One forward pass over a cache: stores the new keys and values of each layer and attends to all of them.
+    """One forward pass over a cache: moves the cached keys to where its last query reads them, then stores the new keys
+    and values of each layer and attends to all of them.
 
     Rows with the same plan and the same length are attended together.
     """
@@ -140,12 +135,14 @@ class Step:
         self.cache = cache
         self.n_tokens = n_tokens
         self.backend = backend
-        example, config = cache.storage.keys[0], cache.config
+        example, config = cache.storage.keys, cache.config
         windows = {config.window_of(layer) for layer in range(config.n_layers)}
-        self._groups: list[tuple[slice, slice, Sequence[Row], dict[int | None, PlanView]]] = []
+        self._groups: list[tuple[slice, slice, dict[int | None, PlanView]]] = []
         for rows, members in _runs(cache.rows):
             row = members[0]
+            place = slice(row.index, row.index + len(members))
             stored = row.plan.layout(row.length + n_tokens - 1)
+            _move(members, cache.storage.keys[:, place], stored)
             views = {
                 window: PlanView(
                     row.plan.within(window),
@@ -157,7 +154,7 @@ class Step:
                 )
                 for window in windows
             }
-            self._groups.append((rows, slice(row.index, row.index + len(members)), members, views))
+            self._groups.append((rows, place, views))
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Append key and value to a layer and attend.
@@ -173,16 +170,11 @@ class Step:
         """
         outputs = []
         window = self.cache.config.window_of(layer)
-        for rows, stored, members, views in self._groups:
+        for rows, place, views in self._groups:
             view = views[window]
-            keys = self.cache.storage.keys[layer][stored, :, : view.n_keys]
-            values = self.cache.storage.values[layer][stored, :, : view.n_keys]
-            before = members[0].layouts[layer]
-            for row in members:
-                row.layouts[layer] = None
-            view.store(key[rows], keys, before)
-            for row in members:
-                row.layouts[layer] = view.stored
+            keys = self.cache.storage.keys[layer, place, :, : view.n_keys]
+            values = self.cache.storage.values[layer, place, :, : view.n_keys]
+            view.store(key[rows], out=keys[:, :, view.first :])
             values[:, :, view.first :] = value[rows]
             outputs.append(self.backend.forward(query[rows], keys, values, view))
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
@@ -193,12 +185,34 @@ class Step:
             row.length += self.n_tokens
 
 
+def _grown(old: Tensor, capacity: int) -> Tensor:
+    new = old.new_empty(*old.shape[:3], capacity, old.shape[4])
+    new[:, :, :, : old.shape[3]] = old
+    return new
+
+
+def _move(rows: Sequence[Row], keys: Tensor, layout: KeyLayout) -> None:
+    """Rotate the cached keys [layers, b, g, capacity, d] of rows in the same state to another layout, in place."""
+    before, length = rows[0].layout, rows[0].length
+    assert before is not None
+    moves = before.moves(layout, length)
+    for row in rows:
+        row.layout = None
+    for begin, end in moves:
+        turns = layout.angles(begin, end).double() - before.angles(begin, end).double()
+        cos, sin = (x.to(keys.device, keys.dtype) for x in tables(turns))
+        part = keys[..., begin:end, :]
+        rotate(part, cos, sin, out=part)
+    for row in rows:
+        row.layout = layout
+
+
 def _runs(rows: Sequence[Row]) -> Iterator[tuple[slice, Sequence[Row]]]:
     """Rows in the same state that are neighbours in the storage, as slices of `rows`."""
 
     def state(item: tuple[int, Row]) -> Hashable:
         place, row = item
-        return id(row.plan), row.length, row.index - place, *map(id, row.layouts)
+        return id(row.plan), row.length, row.index - place, id(row.layout)
 
     for _, run in groupby(enumerate(rows), key=state):
         members = list(run)

@@ -58,15 +58,16 @@ def backends_are_as_exact_as_bf16(case: Case, data: st.DataObject, backends: Seq
 
 
 def stored_keys_give_the_same(case: Case, data: st.DataObject, backends: Sequence[AttentionBackend]) -> bool:
-    """Keys that lie as a cache keeps them, for the last or for another query, give what fresh ones do."""
+    """Keys that lie as a cache keeps them, for this or for another query, give what fresh ones do."""
     if (drawn := draw_plan(case, data, 100, data.draw(OPTIONS))) is None:
         return False
     plan = drawn[1]
     first, queries = data.draw(st.integers(0, 100)), data.draw(st.integers(1, 30))
     q, k, v = inputs(2, 2, 2, queries, first + queries)
-    last = first + queries - 1
-    view = PlanView(plan, first, queries, stored=plan.layout(last))
-    stored = cached_keys(plan, k, [data.draw(st.integers(0, last)), last])
+    layout = plan.layout(data.draw(st.integers(first + queries - 1, 200)))
+    stored = torch.empty_like(k)
+    PlanView(plan, 0, first + queries, stored=layout).store(k, out=stored)
+    view = PlanView(plan, first, queries, stored=layout)
     expected = DenseAttention()(q, k, v, plan)
     for backend in [DenseAttention(), *supporting(backends, view)]:
         out = backend.forward(q, stored, v, view)
@@ -79,8 +80,9 @@ def the_far_end_is_exact(case: Case, data: st.DataObject, backends: Sequence[Att
     plan = with_options(case.example, {"temperature": 1.0}).bind(ROPE).plan(131072)
     q, k, v = inputs(1, 1, 2, 2, 131072)
     expected = DenseAttention()(q, k, v, plan)
-    stored = cached_keys(plan, k, [131071])
-    view = PlanView(plan, 131070, 2, stored=plan.layout(131071))
+    stored, layout = torch.empty_like(k), plan.layout(131071)
+    PlanView(plan, 0, 131072, stored=layout).store(k, out=stored)
+    view = PlanView(plan, 131070, 2, stored=layout)
     for backend in supporting(backends, view):
         out = backend(q, k, v, plan)
         # fp32 angles of 131071 radians are known to 2^-8, and every backend shares them with transformers.
@@ -88,19 +90,6 @@ def the_far_end_is_exact(case: Case, data: st.DataObject, backends: Sequence[Att
         again = backend.forward(q, stored, v, view)
         torch.testing.assert_close(again, out, atol=1e-6, rtol=1e-5, msg=about(backend))
     return True
-
-
-def cached_keys(plan: PositionPlan, key: Tensor, passes: Sequence[int]) -> Tensor:
-    """Keys [b, g, s, d] as a cache keeps them after passes whose last queries were these."""
-    stored = torch.empty_like(key)
-    first, before = 0, None
-    for query in passes:
-        layout = plan.layout(query)
-        if query >= first:
-            view = PlanView(plan, first, query + 1 - first, stored=layout)
-            view.store(key[:, :, first : query + 1], stored[:, :, : query + 1], before)
-        first, before = query + 1, layout
-    return stored
 
 
 def supporting(backends: Sequence[AttentionBackend], view: PlanView) -> list[AttentionBackend]:
