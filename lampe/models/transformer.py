@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lampe.attention import AttentionBackend
 from lampe.config import Activation, ModelConfig
 from lampe.models.cache import KVCache, Step
+from lampe.models.product import Product
 
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "silu": F.silu,
@@ -40,7 +40,7 @@ class RMSNorm(nn.Module):
 
 
 class Attention(nn.Module):
-    """Projections around attention; q and k leave here without positions."""
+    """Projections around attention, added to the residual stream; q and k leave here without positions."""
 
     def __init__(self, config: ModelConfig, layer: int):
         super().__init__()
@@ -51,37 +51,42 @@ class Attention(nn.Module):
         self.k_proj = nn.Linear(hidden, config.n_kv_heads * d, bias=config.attention_bias)
         self.v_proj = nn.Linear(hidden, config.n_kv_heads * d, bias=config.attention_bias)
         self.o_proj = nn.Linear(config.n_heads * d, hidden, bias=config.output_bias)
+        self._qkv, self._output = Product(self, "q_proj", "k_proj", "v_proj"), Product(self, "o_proj")
         self.qk_norm = config.qk_norm
         if self.qk_norm:
             self.q_norm = RMSNorm(d, config.rms_norm_eps)
             self.k_norm = RMSNorm(d, config.rms_norm_eps)
 
-    def forward(self, x: Tensor, step: Step) -> Tensor:
-        q = rearrange(self.q_proj(x), "b t (h d) -> b h t d", h=self.n_heads)
-        k = rearrange(self.k_proj(x), "b t (g d) -> b g t d", g=self.n_kv_heads)
-        v = rearrange(self.v_proj(x), "b t (g d) -> b g t d", g=self.n_kv_heads)
+    def forward(self, x: Tensor, step: Step, residual: Tensor) -> Tensor:
+        heads = self._qkv(x).unflatten(-1, (self.n_heads + 2 * self.n_kv_heads, -1)).transpose(1, 2)
+        q, k, v = heads.split([self.n_heads, self.n_kv_heads, self.n_kv_heads], dim=1)
         if self.qk_norm:
             q, k = self.q_norm(q), self.k_norm(k)
         out = step.attend(self.layer, q, k, v)
-        return self.o_proj(rearrange(out, "b h t d -> b t (h d)"))  # type: ignore[no-any-return]
+        return self._output(out.transpose(1, 2).flatten(2), plus=residual)
 
 
 class MLP(nn.Module):
-    """Gated feed-forward."""
+    """Gated feed-forward, added to the residual stream."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=config.mlp_bias)
         self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=config.mlp_bias)
         self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=config.mlp_bias)
-        self.activation = ACTIVATIONS[config.activation]
+        self._gate, self._up, self._down = (Product(self, f"{name}_proj") for name in ("gate", "up", "down"))
+        self.activation = config.activation
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.down_proj(self.activation(self.gate_proj(x)) * self.up_proj(x))  # type: ignore[no-any-return]
+    def forward(self, x: Tensor, residual: Tensor) -> Tensor:
+        if self.activation == "silu":
+            gate = self._gate(x, activation="silu")
+        else:
+            gate = ACTIVATIONS[self.activation](self._gate(x))
+        return self._down(self._up(x, times=gate), plus=residual)
 
 
 class DecoderLayer(nn.Module):
-    """Pre-norm attention and feed-forward, each added to the residual stream."""
+    """Pre-norm attention and feed-forward."""
 
     def __init__(self, config: ModelConfig, layer: int):
         super().__init__()
@@ -91,8 +96,8 @@ class DecoderLayer(nn.Module):
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
     def forward(self, x: Tensor, step: Step) -> Tensor:
-        x = x + self.self_attn(self.input_layernorm(x), step)
-        return x + self.mlp(self.post_attention_layernorm(x))  # type: ignore[no-any-return]
+        x = self.self_attn(self.input_layernorm(x), step, residual=x)
+        return self.mlp(self.post_attention_layernorm(x), residual=x)  # type: ignore[no-any-return]
 
 
 class Decoder(nn.Module):
@@ -118,6 +123,17 @@ class Transformer(nn.Module):
         self.model = Decoder(config)
         if not config.tie_embeddings:
             self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self._head = Product(self.model, "embed_tokens") if config.tie_embeddings else Product(self, "lm_head")
+
+    def pack(self, packed: bool = True) -> None:
+        """Run on packed copies of the linear layers' weights from the next pass on, or no longer: see `Product`.
+
+        On a CPU this feeds a decoded token at the speed of memory; it costs a second copy of the weights.
+        """
+        for module in self.modules():
+            for product in vars(module).values():
+                if isinstance(product, Product):
+                    product.pack(packed)
 
     def forward(self, ids: Tensor, cache: KVCache, backend: AttentionBackend, *, last: int | None = None) -> Tensor:
         """Append tokens to a cache and return logits of the last of them.
@@ -147,5 +163,4 @@ class Transformer(nn.Module):
         for layer in self.model.layers:
             x = layer(x, step)
         step.finish()
-        head = self.model.embed_tokens.weight if self.config.tie_embeddings else self.lm_head.weight
-        return F.linear(self.model.norm(x[:, n_tokens - last :]), head)
+        return self._head(self.model.norm(x[:, n_tokens - last :]))
