@@ -84,8 +84,8 @@ class LLM:
             device: "auto" takes an accelerator where there is one.
             attention: backend name or config.
             prefill_chunk: tokens of a prompt that pass through the layers at once; bounds memory, changes no logits.
-            pack: keep a second copy of the linear layers' weights in the layout that a CPU reads fastest (made in the first
-                pass); "auto" does so on a CPU where the copy takes less than a quarter of its memory.
+            pack: keep a second copy of the linear layers' weights in the layout that a CPU reads fastest, made in the
+                first pass; "auto" does so on a CPU where the copy takes at most a quarter of the memory.
             tokenizer: False loads none, for a checkpoint without tokenizer files that is only given token ids.
             revision: of the hub model.
             offline: use only what the hub cache holds; None leaves it to huggingface_hub.

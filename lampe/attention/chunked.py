@@ -54,7 +54,7 @@ class ChunkedAttention(AttentionBackend):
         return merger.result()
 
     def _single(self, query: Tensor, key: Tensor, value: Tensor, view: PlanView) -> Tensor:
-        """One query a row: every region is one rectangle, and what is left to save is the number of small operations."""
+        """One query a row: every region is one rectangle; what is left to save is the number of small operations."""
         regions, (cos, sin) = view.once("single", lambda: self._owning(view))
         groups = key.shape[1]
         # Heads that share keys are the rows of one query, in fours as the CPU's kernel wants them.

@@ -74,9 +74,10 @@ def rows_attention(query: Tensor, key: Tensor, value: Tensor) -> list[tuple[Tens
     if key.device.type != "cpu" or n_parts == 1 or count < SPLIT_KEYS * n_parts:
         return [_fused(query, key, value)]
     size = count // n_parts
-    keys, values = (x[:, :, : size * n_parts].unflatten(2, (n_parts, size)).flatten(0, 1) for x in (key, value))
+    split = "b g (p s) d -> (b g) p s d"
+    keys, values = (rearrange(x[:, :, : size * n_parts], split, p=n_parts) for x in (key, value))
     spread = query.flatten(0, 1)[:, None].expand(-1, n_parts, -1, -1)
-    outputs, log_sum_exps = (x.unflatten(0, (batch, groups)).unbind(2) for x in _fused(spread, keys, values))
+    outputs, log_sum_exps = (rearrange(x, "(b g) p ... -> p b g ...", b=batch) for x in _fused(spread, keys, values))
     parts = list(zip(outputs, log_sum_exps, strict=True))
     if size * n_parts < count:
         parts.append(_fused(query, key[:, :, size * n_parts :], value[:, :, size * n_parts :]))

@@ -55,9 +55,9 @@ class Storage:
 class KVCache:
     """The cached tokens of a batch.
 
-    Keys lie where the last cached token read them (`PositionPlan.layout`). The next token finds nearly all of them where
-    it reads them itself; only those that change their region are rotated, in place: of LaMPE the one that leaves the
-    head and the one that enters the tail, of RoPE none.
+    Keys lie where the last cached token read them (`PositionPlan.layout`). The next token finds nearly all of them
+    where it reads them itself; only those that change their region are rotated, in place: of LaMPE the one that leaves
+    the head and the one that enters the tail, of RoPE none.
 
     Attributes:
         config: of the model.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,13 +18,39 @@ MEMORY_SHARE = 4
 """Packed weights may take this part of the machine's memory before "auto" leaves them out."""
 
 
+@dataclass(frozen=True)
+class Source:
+    """A layer's parameters as they were packed; autograd counts the changes in place in `version`."""
+
+    weight: Tensor
+    bias: Tensor | None
+    version: int
+
+    @classmethod
+    def of(cls, layer: nn.Module) -> Source:
+        """What the layer holds now."""
+        weight, bias = layer._parameters["weight"], layer._parameters.get("bias")
+        assert weight is not None
+        return cls(weight, bias, _version(weight) + _version(bias))
+
+    def is_current(self, layer: nn.Module) -> bool:
+        """Whether the layer holds the same still."""
+        held = layer._parameters
+        return (
+            held.get("weight") is self.weight
+            and held.get("bias") is self.bias
+            and _version(self.weight) + _version(self.bias) == self.version
+        )
+
+
 class Product:
     """x times the weights of linear layers that share their input, as one product.
 
-    Until `pack` is called every layer is called as it stands. Packed, the weights are copied once, side by side, into the
-    layout that oneDNN reads fastest, and activations, products and sums that follow are computed in the same pass. The
-    copy follows the layers: a layer with hooks, one of another class, and any pass that records gradients takes the plain
-    way; a weight that was replaced, or changed in place where autograd counts it (not through `.data`), is packed anew.
+    Until `pack` is called every layer is called as it stands. Packed, the weights are copied once, side by side, into
+    the layout that oneDNN reads fastest, and activations, products and sums that follow are computed in the same pass.
+    The copy follows the layers: a layer with hooks, one of another class, and any pass that records gradients takes the
+    plain way; a weight that was replaced, or changed in place where autograd counts it, is packed anew. What autograd
+    does not count is not seen: after a change through `weight.data`, call `pack` again.
 
     Args:
         owner: the module that holds the layers.
@@ -33,15 +61,14 @@ class Product:
         self._packed = False
         self._layers = owner._modules
         self._names = names
-        self._source: list[tuple[Tensor, int, Tensor | None]] = []
+        self._sources: list[Source] = []
         self._weight: Tensor | None = None
         self._bias: Tensor | None = None
 
     def pack(self, packed: bool = True) -> None:
         """Use packed weights from the next product on, or drop them."""
         self._packed = packed
-        if not packed:
-            self._source, self._weight, self._bias = [], None, None
+        self._sources, self._weight, self._bias = [], None, None
 
     def __call__(
         self, x: Tensor, *, activation: str = "none", times: Tensor | None = None, plus: Tensor | None = None
@@ -74,41 +101,38 @@ class Product:
     def _plain(self, name: str, x: Tensor) -> Tensor:
         layer = self._layers[name]
         assert layer is not None
-        return F.linear(x, layer.weight) if isinstance(layer, nn.Embedding) else layer(x)  # type: ignore[no-any-return]
+        return F.linear(x, layer.weight) if isinstance(layer, nn.Embedding) else layer(x)
 
     def _ready(self, x: Tensor) -> bool:
         """Whether the packed weights can be used; packs them where that is due."""
         if not self._packed or torch.is_grad_enabled() or x.device.type != "cpu":
             return False
-        source = []
-        for name in self._names:
-            layer = self._layers[name]
-            if type(layer) not in (nn.Linear, nn.Embedding) or layer._forward_hooks or layer._forward_pre_hooks:
+        layers: list[Any] = [self._layers[name] for name in self._names]
+        if any(layer._forward_hooks or layer._forward_pre_hooks for layer in layers):
+            return False
+        current = len(self._sources) == len(layers)
+        if not current or not all(map(Source.is_current, self._sources, layers)):
+            if not all(type(layer) in (nn.Linear, nn.Embedding) for layer in layers):
                 return False
-            parameters = layer._parameters
-            weight = parameters["weight"]
-            assert weight is not None
-            source.append((weight, 0 if weight.is_inference() else weight._version, parameters.get("bias")))
-        if not _same(source, self._source):
-            self._pack(source)
+            self._read([Source.of(layer) for layer in layers])
         return self._weight is not None and self._weight.dtype == x.dtype
 
-    def _pack(self, source: list[tuple[Tensor, int, Tensor | None]]) -> None:
-        self._source = source
-        with torch.no_grad():
-            weights, biases = [weight for weight, _, _ in source], [bias for _, _, bias in source]
-            self._weight = packed_weight(weights[0] if len(weights) == 1 else torch.cat(weights))
-            given = [bias for bias in biases if bias is not None]
-            self._bias = torch.cat(given) if given else None
-            if len(given) not in (0, len(biases)):
-                self._weight = None
+    @torch.no_grad()
+    def _read(self, sources: list[Source]) -> None:
+        self._sources = sources
+        weights, biases = [source.weight for source in sources], [source.bias for source in sources]
+        self._weight = packed_weight(weights[0] if len(weights) == 1 else torch.cat(weights))
+        given = [bias for bias in biases if bias is not None]
+        self._bias = torch.cat(given) if given else None
+        if len(given) not in (0, len(biases)):
+            self._weight = None
 
 
 def packed_weight(weight: Tensor) -> Tensor | None:
     """A weight [out, in] in oneDNN's own layout; None where this machine or this dtype has none."""
     if weight.device.type != "cpu" or weight.dtype not in (torch.bfloat16, torch.float32):
         return None
-    if not torch.backends.mkldnn.is_available():
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return None
     if weight.dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return None
@@ -123,7 +147,6 @@ def packing_fits(parameters: Sequence[Tensor]) -> bool:
     return sum(parameter.nbytes for parameter in parameters) * MEMORY_SHARE <= memory
 
 
-def _same(a: list[tuple[Tensor, int, Tensor | None]], b: list[tuple[Tensor, int, Tensor | None]]) -> bool:
-    return len(a) == len(b) and all(
-        x[0] is y[0] and x[1] == y[1] and x[2] is y[2] for x, y in zip(a, b, strict=True)
-    )
+def _version(parameter: Tensor | None) -> int:
+    """How often autograd has seen a parameter change; it does not count inference tensors."""
+    return 0 if parameter is None or parameter.is_inference() else parameter._version

@@ -58,8 +58,8 @@ class Attention(nn.Module):
             self.k_norm = RMSNorm(d, config.rms_norm_eps)
 
     def forward(self, x: Tensor, step: Step, residual: Tensor) -> Tensor:
-        heads = self._qkv(x).unflatten(-1, (self.n_heads + 2 * self.n_kv_heads, -1)).transpose(1, 2)
-        q, k, v = heads.split([self.n_heads, self.n_kv_heads, self.n_kv_heads], dim=1)
+        heads = self._qkv(x).view(*x.shape[:2], self.n_heads + 2 * self.n_kv_heads, -1).transpose(1, 2)
+        q, k, v = torch.split(heads, [self.n_heads, self.n_kv_heads, self.n_kv_heads], dim=1)
         if self.qk_norm:
             q, k = self.q_norm(q), self.k_norm(k)
         out = step.attend(self.layer, q, k, v)
