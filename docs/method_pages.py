@@ -132,7 +132,7 @@ def _facts(about: MethodOverview, aliases: tuple[str, ...]) -> str:
         "does not attend": about.drops,
         "reach": about.reach_formula,
         "reach at L = 8,192; for 2 L; for 4 L": _reaches(about),
-        "keys a decode step rotates anew, at 4 L": "" if about.needs else f"{about.rotated_keys:,}",
+        "cached keys a decode step rotates, at 4 L": "" if about.needs else f"{about.rotated_keys:,}",
     }
     rows = [f"| {name} | {text} |" for name, text in facts.items() if text]
     return "\n".join(["| | |", "|---|---|", *rows])

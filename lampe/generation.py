@@ -11,7 +11,7 @@ from torch import Tensor
 from lampe.attention import AttentionBackend
 from lampe.models.cache import KVCache
 from lampe.models.transformer import Transformer
-from lampe.positional import PositionalEncoding
+from lampe.positional import PositionalEncoding, PositionPlan
 from lampe.sampling import Sampler, Sampling
 from lampe.tokenizers import StreamDecoder, Tokenizer
 
@@ -35,19 +35,10 @@ class Engine:
     def cache(self, prompt_lengths: Sequence[int], budget: int = 0) -> KVCache:
         """An empty cache with room for prompts of these lengths and `budget` new tokens each.
 
-        Rows of the same length share one plan; it is made for the prompt, or for prompt and budget, as the method's
-        config says.
+        Rows of the same length share one plan.
         """
-        config = self.model.config
-        own = [config.window_of(layer) for layer in range(config.n_layers)]
-        windows = tuple(map(self.positional.config.window_of, own))
-        config = config.model_copy(update={"sliding_windows": windows})
-        widest = None if None in windows else max(window for window in windows if window)
-        extra = budget if self.positional.config.length == "total" else 0
-        plans = {
-            length: self.positional.plan(length + extra, sliding_window=widest)
-            for length in dict.fromkeys(prompt_lengths)
-        }
+        config = self.model.config.model_copy(update={"sliding_windows": self._windows})
+        plans = self.plans(prompt_lengths, budget)
         weight = self.model.model.embed_tokens.weight
         return KVCache.allocate(
             config,
@@ -56,6 +47,35 @@ class Engine:
             dtype=weight.dtype,
             device=weight.device,
         )
+
+    def plans(self, prompt_lengths: Sequence[int], budget: int = 0) -> dict[int, PositionPlan]:
+        """The plan of each prompt length: for the prompt, or for prompt and budget, as the method's config says."""
+        widest = None if None in self._windows else max(window for window in self._windows if window)
+        extra = budget if self.positional.config.length == "total" else 0
+        return {
+            length: self.positional.plan(length + extra, sliding_window=widest)
+            for length in dict.fromkeys(prompt_lengths)
+        }
+
+    @property
+    def _windows(self) -> tuple[int | None, ...]:
+        """Every layer's sliding window, the smaller of the model's and the method's."""
+        config = self.model.config
+        own = [config.window_of(layer) for layer in range(config.n_layers)]
+        return tuple(map(self.positional.config.window_of, own))
+
+    def check_prompt(self, ids: Sequence[int], name: str = "the prompt") -> None:
+        """Refuse token ids that the model cannot continue.
+
+        Raises:
+            ValueError: there are none, or the vocabulary lacks one.
+        """
+        if not ids:
+            raise ValueError(f"{name} is empty: a prompt needs at least one token")
+        size = self.model.config.vocab_size
+        wrong = next((token for token in ids if not 0 <= token < size), None)
+        if wrong is not None:
+            raise ValueError(f"token id {wrong}: the vocabulary has ids 0 to {size - 1}")
 
     @torch.inference_mode()
     def forward(self, ids: Tensor, cache: KVCache, *, last: int | None = None) -> Tensor:
@@ -124,6 +144,7 @@ def generate(
     end_ids: Sequence[int] = (),
     tokenizer: Tokenizer | None = None,
     cache: KVCache | None = None,
+    contexts: Sequence[list[int]] | None = None,
 ) -> Iterator[Piece]:
     """Continue several prompts at once; every row is what the same prompt gives alone.
 
@@ -135,6 +156,7 @@ def generate(
         end_ids: tokens that end a row.
         tokenizer: makes the text of the pieces; None leaves it empty and allows no stop strings.
         cache: tokens that stand before the prompts, a row for each; None begins with an empty one.
+        contexts: the token ids that `cache` holds, for the repetition penalty; None leaves it to the prompts.
 
     Yields:
         The tokens of all rows as they are made.
@@ -146,7 +168,8 @@ def generate(
     sequences = []
     for row, prompt in enumerate(prompts):
         text = TextStream(tokenizer.stream(), sampling.stop) if tokenizer else None
-        sequence = _Sequence(row, prompt, sampling, end_ids, text)
+        context = contexts[row] if contexts else []
+        sequence = _Sequence(row, [*context, *prompt], sampling, end_ids, text)
         logits = engine.forward(torch.tensor([prompt]), cache.select([row]), last=1)
         yield from sequence.advance(logits[0, -1, :known])
         sequences.append(sequence)

@@ -22,6 +22,7 @@ from lampe.models.transformer import Transformer
 from lampe.positional import PositionalEncoding
 from lampe.registry import validate
 from lampe.sampling import Sampling
+from lampe.session import Session
 from lampe.tokenizers import Message, Tokenizer, load_tokenizer
 
 PositionalSpec = str | Mapping[str, Any] | BaseModel | PositionalEncoding | None
@@ -154,7 +155,7 @@ class LLM:
         ids = torch.as_tensor(ids, dtype=torch.int64)
         if ids.ndim != 2 or 0 in ids.shape:
             raise ValueError(f"ids {list(ids.shape)}: expected [batch, length] with at least one token")
-        self._check_ids(ids.flatten().tolist())
+        self.engine.check_prompt(ids.flatten().tolist())
         return self.engine.forward(ids, self.engine.cache([ids.shape[1]] * ids.shape[0]), last=last)
 
     @overload
@@ -199,20 +200,36 @@ class LLM:
         return answers if many else answers[0]
 
     def chat(
-        self, messages: Sequence[Message | Mapping[str, str]], *, stream: bool = False, **sampling: Any
+        self,
+        messages: Sequence[Message | Mapping[str, str]],
+        *,
+        session: Session | None = None,
+        stream: bool = False,
+        **sampling: Any,
     ) -> str | Iterator[str]:
         """The assistant's next answer, through the checkpoint's chat template.
 
         Args:
             messages: role and content of every turn so far.
+            session: keeps the turns that it has read; only what is new is read. None reads all of them.
             stream: return an iterator of text.
             sampling: as in `generate`.
         """
         ids = self._tokenizer.encode_chat(messages, add_generation_prompt=True)
         rules = validate(Sampling, sampling, "chat")
-        pieces = generate(self.engine, [ids], rules, end_ids=self.end_ids, tokenizer=self._tokenizer)
+        session = Session(self.engine) if session is None else session
+        pieces = session.generate(ids, rules, end_ids=self.end_ids, tokenizer=self._tokenizer)
         text = (piece.text for piece in pieces if piece.text)
         return text if stream else "".join(text)
+
+    def session(self, *, exact: bool = False) -> Session:
+        """A growing sequence of token ids that keeps its keys and values from prompt to prompt.
+
+        Args:
+            exact: where the plan of a longer prompt disagrees with that of the held tokens, read all of it again
+                instead of rotating the cached keys.
+        """
+        return Session(self.engine, exact=exact)
 
     @property
     def _tokenizer(self) -> Tokenizer:
@@ -231,16 +248,8 @@ class LLM:
             raise ValueError("prompts are all text or all token ids, not both")
         encoded = [self._tokenizer.encode(row) if texts else [int(token) for token in row] for row in rows]
         for row, ids in enumerate(encoded):
-            if not ids:
-                raise ValueError(f"prompt {row} is empty: a prompt needs at least one token")
-            self._check_ids(ids)
+            self.engine.check_prompt(ids, f"prompt {row}")
         return many, texts, encoded
-
-    def _check_ids(self, ids: Sequence[int]) -> None:
-        size = self.config.vocab_size
-        wrong = next((token for token in ids if not 0 <= token < size), None)
-        if wrong is not None:
-            raise ValueError(f"token id {wrong}: the vocabulary has ids 0 to {size - 1}")
 
 
 def _bind(positional: PositionalSpec, config: ModelConfig) -> PositionalEncoding:

@@ -278,9 +278,9 @@ def test_every_method_has_a_picture(name: str, tmp_path: Path) -> None:
 
 
 def test_keys_that_a_step_rotates() -> None:
-    """Head and tail of LaMPE, the near window of Self-Extend; one coordinate for all keys needs none."""
-    assert rotated_keys(LaMPE(head=512, tail=200, span=1536).bind(LONG).plan(16384)) == 512 + 202
-    assert rotated_keys(SelfExtend().bind(LONG).plan(16384)) == 1024
+    """The keys that leave the head and enter the tail of LaMPE, or leave Self-Extend's window; one coordinate needs none."""
+    assert rotated_keys(LaMPE(head=512, tail=200, span=1536).bind(LONG).plan(16384)) == 2
+    assert rotated_keys(SelfExtend().bind(LONG).plan(16384)) == 1
     assert rotated_keys(DCA().bind(LONG).plan(16384)) == 0
     assert rotated_keys(RoPE().bind(LONG).plan(16384)) == 0
 

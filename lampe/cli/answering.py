@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from lampe.cli.console import spinner
 from lampe.generation import Piece
 from lampe.llm import LLM
 from lampe.registry import validate
 from lampe.sampling import Sampling
+from lampe.session import Session, shared_prefix
 from lampe.tokenizers import Message, Tokenizer
 
 
@@ -44,14 +45,15 @@ def chat_ids(llm: LLM, messages: list[Message]) -> list[int]:
     return tokenizer_of(llm).encode_chat(messages, add_generation_prompt=True)
 
 
-def answer(llm: LLM, ids: list[int], rules: Sampling, *, stream: bool) -> Answer:
+def answer(llm: LLM, ids: list[int], rules: Sampling, *, stream: bool, session: Session | None = None) -> Answer:
     """Continue a prompt of token ids.
 
     Args:
         stream: write the text to stdout as it becomes certain, and a line break at the end.
+        session: what has been read so far, of which the prompt may be the continuation.
     """
     result = Answer(len(ids))
-    for piece in _pieces(llm, ids, rules):
+    for piece in _pieces(llm, session or llm.session(), ids, rules):
         result.text += piece.text
         if piece.token is not None:
             result.ids.append(piece.token)
@@ -64,9 +66,9 @@ def answer(llm: LLM, ids: list[int], rules: Sampling, *, stream: bool) -> Answer
     return result
 
 
-def _pieces(llm: LLM, ids: list[int], rules: Sampling) -> Iterator[Piece]:
-    pieces: Iterator[Piece] = cast(Any, llm.generate)([ids], stream=True, **rules.model_dump())
-    with spinner(f"reading {len(ids):,} tokens"):
+def _pieces(llm: LLM, session: Session, ids: list[int], rules: Sampling) -> Iterator[Piece]:
+    pieces = session.generate(ids, rules, end_ids=llm.end_ids, tokenizer=tokenizer_of(llm))
+    with spinner(f"reading {len(ids) - shared_prefix(session.ids, ids):,} tokens"):
         first = next(pieces, None)
     if first is not None:
         yield first

@@ -15,6 +15,7 @@ from lampe.cli.console import stderr
 from lampe.cli.options import load_llm, positional_config
 from lampe.llm import LLM
 from lampe.sampling import Sampling
+from lampe.session import Session
 from lampe.tokenizers import Message
 
 EXIT, RESET = "/exit", "/reset"
@@ -39,6 +40,14 @@ def chat(
     repetition_penalty: options.RepetitionPenalty = 1.0,
     seed: options.Seed = None,
     stop: options.Stop = None,
+    reread: Annotated[
+        bool,
+        typer.Option(
+            "--reread",
+            help="Read the whole conversation again where a longer one has other positions, instead of rotating what "
+            "is cached.",
+        ),
+    ] = False,
 ) -> None:
     """Talk with a chat model: every line is a turn, until the input ends.
 
@@ -61,10 +70,10 @@ def chat(
     llm = load_llm(
         checkpoint, positional=method, for_length=for_length, dtype=dtype, device=device, attention=attention
     )
-    _converse(llm, rules, system)
+    _converse(llm, rules, system, llm.session(exact=reread))
 
 
-def _converse(llm: LLM, rules: Sampling, system: str | None) -> None:
+def _converse(llm: LLM, rules: Sampling, system: str | None, session: Session) -> None:
     opening: list[Message] = [] if system is None else [Message(role="system", content=system)]
     messages = list(opening)
     for line in _lines():
@@ -72,10 +81,11 @@ def _converse(llm: LLM, rules: Sampling, system: str | None) -> None:
             return
         if line == RESET:
             messages = list(opening)
+            session.forget()
             stderr.print("(a new conversation)", style="dim")
         elif line:
             messages.append(Message(role="user", content=line))
-            reply = answer(llm, chat_ids(llm, messages), rules, stream=True)
+            reply = answer(llm, chat_ids(llm, messages), rules, stream=True, session=session)
             messages.append(Message(role="assistant", content=reply.text))
 
 

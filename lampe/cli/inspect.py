@@ -161,7 +161,7 @@ def _facts(facts: PlanFacts) -> Table:
     share = facts.tokens_reached / facts.length
     table.add_row("tokens reached by the last query", f"{facts.tokens_reached:,} of {facts.length:,} ({share:.1%})")
     table.add_row("distinct positions it sees", f"{facts.distinct_positions:,}")
-    table.add_row("keys a decode step rotates", f"{facts.rotated_keys:,}")
+    table.add_row("cached keys a decode step rotates", f"{facts.rotated_keys:,}")
     table.add_row("temperature A", f"{facts.temperature:.6g} (logits x {facts.temperature**2:.6g})")
     log_n = "off" if facts.log_n_window is None else f"max(1, ln(i + 1) / ln({facts.log_n_window}))"
     table.add_row("log-n scaling of query i", log_n)

@@ -76,7 +76,7 @@ def _verbose_table(known: dict[str, MethodOverview], window: int) -> Table:
     table = Table(
         title=f"methods, for a trained window L of {window:,} tokens",
         caption="reach: the longest input mapped inside L, as the method is and set for 2 L and for 4 L. "
-        "Every method caches one K and one V a token; rotated: keys that a decode step at 4 L rotates anew.",
+        "Every method caches one K and one V a token; rotated: cached keys that a decode step at 4 L rotates.",
         title_justify="left",
         caption_justify="left",
         title_style="bold",

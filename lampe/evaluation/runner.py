@@ -13,10 +13,9 @@ from torch import Tensor
 from lampe.errors import TokenizerError
 from lampe.evaluation.base import Record, Sample, Setting, Task
 from lampe.evaluation.budget import Budget, Work
-from lampe.generation import generate
 from lampe.llm import LLM, PositionalSpec
-from lampe.models.cache import KVCache
 from lampe.sampling import Sampling
+from lampe.session import Session, shared_prefix
 from lampe.tokenizers import Tokenizer
 
 
@@ -24,16 +23,15 @@ class Runner:
     """A model under one method.
 
     Between two runs it keeps the keys and values of the first, and the second computes only what follows the tokens
-    that both begin with, if their plans are the same. That changes what a run costs, not what it gives.
+    that both begin with, if their plans agree on those. That changes what a run costs, not what it gives.
 
     Args:
         llm: the model, bound to its method.
         label: how tables and plots call the method.
         model: name or folder of the checkpoint, for the records.
-        room: new tokens that the cache has room for without growing.
     """
 
-    def __init__(self, llm: LLM, label: str, *, model: str = "", room: int = 32):
+    def __init__(self, llm: LLM, label: str, *, model: str = ""):
         self.llm = llm
         self.label = label
         weight = llm.model.model.embed_tokens.weight
@@ -48,10 +46,7 @@ class Runner:
             lampe=_version(),
             torch=str(torch.__version__),
         )
-        self._room = room
-        self._cache: KVCache | None = None
-        self._planned = 0
-        self._held: tuple[int, ...] = ()
+        self._session = Session(llm.engine, exact=True)
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -80,47 +75,17 @@ class Runner:
 
     def logits(self, ids: Sequence[int], *, last: int) -> Tensor:
         """Logits of the `last` last tokens, [last, vocab_size], under a plan for all of them."""
-        cache, rest = self._continue(tuple(ids), 0, last)
-        logits = self.llm.engine.forward(torch.tensor([rest]), cache, last=last)
-        self._held = tuple(ids)
-        return logits[0]
+        return self._session.logits(ids, last=last)
 
     def generate(self, ids: Sequence[int], max_new_tokens: int) -> list[int]:
         """The most likely next tokens, as `LLM.generate` makes them of the whole prompt."""
-        cache, rest = self._continue(tuple(ids), max_new_tokens, 1)
-        pieces = generate(
-            self.llm.engine,
-            [list(rest)],
-            Sampling(max_new_tokens=max_new_tokens),
-            end_ids=self.llm.end_ids,
-            cache=cache,
-        )
-        tokens = [piece.token for piece in pieces if piece.token is not None]
-        self._held = tuple(ids)
-        return tokens
+        sampling = Sampling(max_new_tokens=max_new_tokens)
+        pieces = self._session.generate(ids, sampling, end_ids=self.llm.end_ids)
+        return [piece.token for piece in pieces if piece.token is not None]
 
     def forget(self) -> None:
         """Give the memory of the kept keys and values back."""
-        self._cache, self._held = None, ()
-
-    def _continue(self, ids: tuple[int, ...], budget: int, last: int) -> tuple[KVCache, tuple[int, ...]]:
-        """A cache that holds what `ids` begin with, and the rest of them: at least the `last` last."""
-        counts_budget = self.llm.positional.config.length == "total"
-        planned = len(ids) + (budget if counts_budget else 0)
-        if self._cache is None or planned != self._planned:
-            self.forget()
-            self._cache = self.llm.engine.cache([len(ids)], budget if counts_budget else max(budget, self._room))
-            self._planned = planned
-        shared = min(shared_prefix(self._held, ids), len(ids) - last)
-        self._cache.truncate(shared)
-        self._held = ids[:shared]
-        return self._cache, ids[shared:]
-
-
-def shared_prefix(first: Sequence[int], second: Sequence[int]) -> int:
-    """How many tokens both begin with."""
-    pairs = enumerate(zip(first, second, strict=False))
-    return next((index for index, (a, b) in pairs if a != b), min(len(first), len(second)))
+        self._session.forget()
 
 
 def run_blocks(

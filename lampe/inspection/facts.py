@@ -51,7 +51,7 @@ class PlanFacts(FrozenModel):
         largest_position: over all attended pairs.
         tokens_reached: keys that the last query reads at a relative position below `position_limit`.
         distinct_positions: different relative positions among all keys that the last query reads.
-        rotated_keys: keys that a decode step rotates anew, because the cache holds them at another coordinate.
+        rotated_keys: cached keys that a decode step rotates to another coordinate.
         temperature: A; logits are multiplied by A^2.
         log_n_window: the L of log-n scaling, or None.
         frequency_ratio: inv_freq over that of plain RoPE, a number for each of the D / 2 frequencies.

@@ -21,7 +21,7 @@ class MethodOverview(FrozenModel):
         reach: the longest input it maps inside L as it is, in tokens; None for no end.
         reach_2x: the same after `for_length(2 L)`.
         reach_4x: the same after `for_length(4 L)`.
-        rotated_keys: keys that a decode step rotates anew at 4 L cached tokens; every method caches one K and one V a
+        rotated_keys: cached keys that a decode step rotates at 4 L cached tokens; every method caches one K and one V a
             token.
         drops: which keys a query does not attend.
         needs: why there are no figures: what the method must be given first.

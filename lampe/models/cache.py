@@ -114,13 +114,18 @@ class KVCache:
         for row, plan in zip(self.rows, plans, strict=True):
             row.plan = plan
 
+    def reserve(self, capacity: int) -> None:
+        """Make room for `capacity` tokens a row, if there is not yet."""
+        if capacity > self.storage.capacity:
+            self.storage.grow(capacity)
+
     def step(self, n_tokens: int, backend: AttentionBackend) -> Step:
         """Begin a forward pass that appends `n_tokens` to every row."""
         if any(row.layout is None for row in self.rows):
             raise RuntimeError("a pass was interrupted while it moved cached keys; begin with a new cache")
         needed = max(self.lengths) + n_tokens
         if needed > self.storage.capacity:
-            self.storage.grow(max(needed, self.storage.capacity * 3 // 2))
+            self.reserve(max(needed, self.storage.capacity * 3 // 2))
         return Step(self, n_tokens, backend)
 
 

@@ -57,6 +57,15 @@ class PositionPlan:
         start, stop = self.regions[0].interval(queries)
         return bool((start == 0).all() and (stop == queries + 1).all())
 
+    def agrees_with(self, other: PositionPlan, length: int) -> bool:
+        """Whether both plans score all pairs of the first `length` tokens alike, whatever they were made for."""
+        if (self.temperature, self.log_n_window) != (other.temperature, other.log_n_window):
+            return False
+        if len(self.regions) != len(other.regions) or not torch.equal(self.inv_freq, other.inv_freq):
+            return False
+        index = torch.arange(length)
+        return all(_same_region(*pair, index) for pair in zip(self.regions, other.regions, strict=True))
+
     def layout(self, query: int) -> KeyLayout:
         """The coordinates at which a query reads the keys up to itself: how a cache keeps them for it."""
         if query not in self._layouts:
@@ -118,6 +127,22 @@ class PositionPlan:
                 nearest = _range_minimum(region.key_position(queries), start[owns], stop[owns])
                 largest = max(largest, float((region.query_position(queries[owns]) - nearest).max()))
         return largest
+
+
+def _same_region(a: Region, b: Region, index: Tensor) -> bool:
+    """Whether two regions give the tokens of `index`, from the first one on, the same pairs and positions."""
+    (start, stop), (other_start, other_stop) = a.interval(index), b.interval(index)
+    owns = stop > start
+    if not torch.equal(owns, other_stop > other_start):
+        return False
+    if not owns.any():
+        return True
+    if not torch.equal(start[owns], other_start[owns]) or not torch.equal(stop[owns], other_stop[owns]):
+        return False
+    used = index[int(start[owns].min()) : int(stop[owns].max())]
+    return torch.equal(a.query_position(index[owns]), b.query_position(index[owns])) and torch.equal(
+        a.key_position(used), b.key_position(used)
+    )
 
 
 def _alike(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

@@ -26,14 +26,14 @@ TOLERANCE = 1e-5
 
 
 @cache
-def small_model(windows: tuple[int | None, ...] = ()) -> Transformer:
-    """Two layers with random weights, each with its sliding window."""
+def small_model(windows: tuple[int | None, ...] = (), layers: int = 2) -> Transformer:
+    """Layers with random weights, each with its sliding window."""
     config = ModelConfig(
         kind="llama",
         vocab_size=VOCABULARY,
         hidden_size=48,
         intermediate_size=64,
-        n_layers=2,
+        n_layers=layers,
         n_heads=6,
         n_kv_heads=2,
         head_dim=ROPE.dim,

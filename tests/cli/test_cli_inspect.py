@@ -32,7 +32,7 @@ def test_the_table(lampe: Lampe) -> None:
         "largest relative position 2,183 (inside)",
         "tokens reached by the last query 16,384 of 16,384 (100.0%)",
         "distinct positions it sees 2,183",
-        "keys a decode step rotates 714",
+        "cached keys a decode step rotates 2",
         "temperature A 1.06931 (logits x 1.14343)",
         "log-n scaling of query i off",
         "inv_freq over plain RoPE's 1",

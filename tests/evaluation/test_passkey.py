@@ -7,7 +7,7 @@ import pytest
 from lampe.errors import ConfigError
 from lampe.evaluation import Passkey, Perplexity
 from lampe.evaluation.passkey import first_number
-from lampe.evaluation.runner import shared_prefix
+from lampe.session import shared_prefix
 from tests.evaluation.tiny import prose
 
 

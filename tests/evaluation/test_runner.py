@@ -7,7 +7,7 @@ import torch
 
 from lampe.errors import TokenizerError
 from lampe.evaluation import Passkey, Perplexity, Record, Runner, evaluate, run_blocks
-from lampe.evaluation.runner import block_work, shared_prefix
+from lampe.evaluation.runner import block_work
 from lampe.llm import LLM
 from lampe.models.transformer import Transformer
 
@@ -130,14 +130,10 @@ def test_one_method_keeps_its_cache_at_a_time(tiny, text):
     runners = [Runner(tiny[0].with_positional(spec), label) for label, spec in METHODS.items()]
     samples = list(Passkey(text=text, places=1, keys=1).samples(tiny[0].tokenizer, (300,)))
     for record in run_blocks(runners, [samples]):
-        assert [r.label for r in runners if r._cache is not None] == [record.setting.label]
-    assert all(runner._cache is None for runner in runners)
+        assert [r.label for r in runners if r._session.ids] == [record.setting.label]
+    assert not any(runner._session.ids for runner in runners)
 
 
 def test_a_model_without_a_tokenizer(tiny, text):
     with pytest.raises(TokenizerError, match="this model was made without a tokenizer"):
         next(evaluate(LLM(tiny[0].model), {"RoPE": "rope"}, Perplexity(text=text), (300,)))
-
-
-def test_shared_prefix():
-    assert [shared_prefix(a, b) for a, b in (("", "a"), ("ab", "ab"), ("abc", "abd"), ("ab", "abc"))] == [0, 2, 2, 2]

@@ -1,0 +1,118 @@
+"""A growing sequence whose keys and values are kept from one prompt to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from lampe.generation import Engine, Piece, generate
+from lampe.models.cache import KVCache
+from lampe.sampling import Sampling
+from lampe.tokenizers import Tokenizer
+
+
+class Session:
+    """Answers prompts that go on from one another, as the turns of a chat do, and reads only what is new.
+
+    A longer prompt has a plan of its own. Where that one positions the cached tokens otherwise, their keys are rotated
+    by the difference (`KVCache.replan`): the new tokens read them exactly where the new plan has them, but what they
+    hold was computed under the plans before, as it is for tokens that were decoded. With `exact` such a prompt is read
+    anew from its beginning instead, and gives the logits that it would give alone.
+
+    Args:
+        engine: the model that runs.
+        exact: read everything again where the plans disagree.
+    """
+
+    def __init__(self, engine: Engine, *, exact: bool = False):
+        self.engine = engine
+        self.exact = exact
+        self._cache: KVCache | None = None
+        self._ids: list[int] = []
+
+    @property
+    def ids(self) -> list[int]:
+        """The tokens whose keys and values are held."""
+        return list(self._ids)
+
+    def forget(self) -> None:
+        """Give the memory back; the next prompt is read from its beginning."""
+        self._cache, self._ids = None, []
+
+    def logits(self, prompt: Sequence[int], *, last: int = 1) -> torch.Tensor:
+        """Logits [last, vocab_size] of the last tokens of a prompt; the prompt is held afterwards.
+
+        Raises:
+            ValueError: the prompt is empty or has an unknown id, or `last` is not from 1 to its length.
+        """
+        self.engine.check_prompt(prompt)
+        if not 1 <= last <= len(prompt):
+            raise ValueError(f"last = {last}: expected 1 to {len(prompt)}, the tokens of the prompt")
+        cache, held = self._continue(list(prompt), 0, last)
+        logits = self.engine.forward(torch.tensor([prompt[held:]]), cache, last=last)
+        self._ids = list(prompt)
+        return logits[0]
+
+    def generate(
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        *,
+        end_ids: Sequence[int] = (),
+        tokenizer: Tokenizer | None = None,
+    ) -> Iterator[Piece]:
+        """Continue a prompt, of which the beginning that it shares with what is held is not read again.
+
+        Args:
+            prompt: token ids from the first one on.
+            end_ids: tokens that end the answer.
+            tokenizer: makes the text of the pieces.
+
+        Raises:
+            ValueError: the prompt is empty or has an unknown id.
+
+        Yields:
+            The tokens as they are made. Prompt and answer are held afterwards, as far as they were run.
+        """
+        ids = list(prompt)
+        self.engine.check_prompt(ids)
+        cache, held = self._continue(ids, sampling.max_new_tokens, 1)
+        pieces = generate(
+            self.engine,
+            [ids[held:]],
+            sampling,
+            end_ids=end_ids,
+            tokenizer=tokenizer,
+            cache=cache,
+            contexts=[ids[:held]],
+        )
+        try:
+            for piece in pieces:
+                if piece.token is not None:
+                    ids.append(piece.token)
+                yield piece
+        finally:
+            self._ids = ids[: cache.lengths[0]]
+
+    def _continue(self, ids: list[int], budget: int, last: int) -> tuple[KVCache, int]:
+        """A cache under the prompt's plan, and how many of its tokens that holds: all but `last` of them at most."""
+        plan = self.engine.plans([len(ids)], budget)[len(ids)]
+        held = min(shared_prefix(self._ids, ids), len(ids) - last)
+        row = self._cache.rows[0] if self._cache else None
+        if row is None or row.layout is None or (self.exact and not plan.agrees_with(row.plan, held)):
+            self.forget()
+            held = 0
+        if self._cache is None:
+            self._cache = self.engine.cache([len(ids)], budget)
+        self._cache.truncate(held)
+        self._cache.replan([plan])
+        self._cache.reserve(len(ids) + budget)
+        self._ids = ids[:held]
+        return self._cache, held
+
+
+def shared_prefix(first: Sequence[int], second: Sequence[int]) -> int:
+    """How many tokens both begin with."""
+    pairs = enumerate(zip(first, second, strict=False))
+    return next((index for index, (a, b) in pairs if a != b), min(len(first), len(second)))
