@@ -278,7 +278,7 @@ def test_every_method_has_a_picture(name: str, tmp_path: Path) -> None:
 
 
 def test_keys_that_a_step_rotates() -> None:
-    """The keys that leave the head and enter the tail of LaMPE, or leave Self-Extend's window; one coordinate needs none."""
+    """LaMPE: the keys that leave the head and enter the tail; Self-Extend: the one that leaves the window."""
     assert rotated_keys(LaMPE(head=512, tail=200, span=1536).bind(LONG).plan(16384)) == 2
     assert rotated_keys(SelfExtend().bind(LONG).plan(16384)) == 1
     assert rotated_keys(DCA().bind(LONG).plan(16384)) == 0

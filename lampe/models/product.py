@@ -108,12 +108,10 @@ class Product:
         if not self._packed or torch.is_grad_enabled() or x.device.type != "cpu":
             return False
         layers: list[Any] = [self._layers[name] for name in self._names]
-        if any(layer._forward_hooks or layer._forward_pre_hooks for layer in layers):
+        if not all(map(_is_plain, layers)):
             return False
         current = len(self._sources) == len(layers)
         if not current or not all(map(Source.is_current, self._sources, layers)):
-            if not all(type(layer) in (nn.Linear, nn.Embedding) for layer in layers):
-                return False
             self._read([Source.of(layer) for layer in layers])
         return self._weight is not None and self._weight.dtype == x.dtype
 
@@ -145,6 +143,11 @@ def packing_fits(parameters: Sequence[Tensor]) -> bool:
         return False
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return sum(parameter.nbytes for parameter in parameters) * MEMORY_SHARE <= memory
+
+
+def _is_plain(layer: nn.Module) -> bool:
+    """Whether calling the layer is no more than a product with its weight."""
+    return type(layer) in (nn.Linear, nn.Embedding) and not layer._forward_hooks and not layer._forward_pre_hooks
 
 
 def _version(parameter: Tensor | None) -> int:
