@@ -9,7 +9,8 @@ from pydantic import Field
 from torch import Tensor
 
 from lampe.attention.base import AttentionBackend, BackendConfig, registry
-from lampe.attention.kernels import pad_rows, rows_attention, tile_attention
+from lampe.attention.fused import pad_rows
+from lampe.attention.kernels import rows_attention, tile_attention
 from lampe.attention.merge import NO_KEYS, Merger, merge
 from lampe.attention.rotation import rotate
 from lampe.attention.tiles import Tile, cut

@@ -1,4 +1,4 @@
-"""Attention of one tile that also returns its log-sum-exp, by the kernels that torch ships."""
+"""Attention of one tile, that also returns its log-sum-exp."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from math import gcd
 import torch
 from einops import rearrange, repeat
 from torch import Tensor
-from torch.nn import functional as F
+
+from lampe.attention.fused import fused_attention
 
 SPLIT_KEYS = 1024
 """Keys of a part from which on it pays to cut them for the threads' sake."""
@@ -43,21 +44,12 @@ def tile_attention(
     if shape == "strips":
         return _strips(query, key, value, bias, strip)
     if shape == "causal":
-        return _fused(query, key, value, causal=True)
+        return fused_attention(query, key, value, causal=True)
     # Heads that share keys become rows of one query: fewer and larger products, above all for a single token.
     rows = rearrange(query, "b (g n) t d -> b g (n t) d", g=key.shape[1])
     bias = None if bias is None else repeat(bias, "t s -> (n t) s", n=query.shape[1] // key.shape[1])
-    output, log_sum_exp = _fused(rows, key, value, bias=bias)
+    output, log_sum_exp = fused_attention(rows, key, value, bias=bias)
     return output.reshape(query.shape), log_sum_exp.reshape(query.shape[:3])
-
-
-def pad_rows(rows: Tensor) -> Tensor:
-    """Rows [..., n, d], on a CPU with zeros to a multiple of four.
-
-    Torch's CPU kernel sums the last one to three rows so plainly that 100K keys cost them two digits.
-    """
-    padding = -rows.shape[-2] % 4 if rows.device.type == "cpu" else 0
-    return F.pad(rows, (0, 0, 0, padding)) if padding else rows
 
 
 def rows_attention(query: Tensor, key: Tensor, value: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -72,15 +64,16 @@ def rows_attention(query: Tensor, key: Tensor, value: Tensor) -> list[tuple[Tens
     threads = torch.get_num_threads()
     n_parts = threads // gcd(batch * groups, threads)
     if key.device.type != "cpu" or n_parts == 1 or count < SPLIT_KEYS * n_parts:
-        return [_fused(query, key, value)]
+        return [fused_attention(query, key, value)]
     size = count // n_parts
     split = "b g (p s) d -> (b g) p s d"
     keys, values = (rearrange(x[:, :, : size * n_parts], split, p=n_parts) for x in (key, value))
     spread = query.flatten(0, 1)[:, None].expand(-1, n_parts, -1, -1)
-    outputs, log_sum_exps = (rearrange(x, "(b g) p ... -> p b g ...", b=batch) for x in _fused(spread, keys, values))
+    found = fused_attention(spread, keys, values)
+    outputs, log_sum_exps = (rearrange(x, "(b g) p ... -> p b g ...", b=batch) for x in found)
     parts = list(zip(outputs, log_sum_exps, strict=True))
     if size * n_parts < count:
-        parts.append(_fused(query, key[:, :, size * n_parts :], value[:, :, size * n_parts :]))
+        parts.append(fused_attention(query, key[:, :, size * n_parts :], value[:, :, size * n_parts :]))
     return parts
 
 
@@ -101,7 +94,7 @@ def _strips(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, stri
             end = min(begin + at_once, n_strips)
             part = slice(begin * strip, end * strip)
             rows = rearrange(query[row, :, part], to_rows, g=groups, t=strip)
-            found, sums = _fused(rows, *(x[begin:end] for x in windows), bias=bias)
+            found, sums = fused_attention(rows, *(x[begin:end] for x in windows), bias=bias)
             output[row, :, part] = rearrange(found, from_rows, n=ratio)
             log_sum_exp[row, :, part] = rearrange(sums, from_rows.replace(" d", ""), n=ratio)
     return output, log_sum_exp
@@ -112,38 +105,3 @@ def _windows(x: Tensor, width: int, step: int) -> Tensor:
     groups, count, dim = x.shape
     size = ((count - width) // step + 1, groups, width, dim)
     return x.as_strided(size, (step * x.stride(1), *x.stride()))
-
-
-def _fused(
-    query: Tensor, key: Tensor, value: Tensor, *, causal: bool = False, bias: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """Causal (t = s) or plain attention by the device's own kernel, with log-sum-exp -inf where a row sees nothing."""
-    if query.device.type != "cpu":
-        return _plain(query, key, value, causal, bias)
-    n_rows = query.shape[2]
-    options = {} if bias is None else {"attn_mask": pad_rows(bias)}
-    output, log_sum_exp = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-        pad_rows(query), key, value, is_causal=causal, **options
-    )
-    if n_rows % 4:
-        output, log_sum_exp = output[:, :, :n_rows], log_sum_exp[:, :, :n_rows]
-    if bias is not None:
-        # The kernel reports 0 for a query whose keys are all masked.
-        log_sum_exp = log_sum_exp.masked_fill(torch.isneginf(bias).all(dim=-1), -torch.inf)
-    return output, log_sum_exp
-
-
-def _plain(
-    query: Tensor, key: Tensor, value: Tensor, causal: bool = False, bias: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """The same in plain operations, for devices without a fused kernel that returns log-sum-exp."""
-    grouped = rearrange(query, "b (g n) t d -> b g n t d", g=key.shape[1])
-    scores = (grouped @ key[:, :, None].mT).float() * query.shape[-1] ** -0.5
-    if causal:
-        bias = torch.full(scores.shape[-2:], -torch.inf, device=query.device).triu(1)
-    if bias is not None:
-        scores = scores + bias
-    log_sum_exp = scores.logsumexp(dim=-1)
-    weights = (scores - log_sum_exp[..., None].nan_to_num(neginf=0.0)).exp()
-    output = weights.to(value.dtype) @ value[:, :, None]
-    return rearrange(output, "b g n t d -> b (g n) t d"), rearrange(log_sum_exp, "b g n t -> b (g n) t")

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from lampe.attention.base import AttentionBackend, BackendConfig, registry
-from lampe.attention.kernels import pad_rows
+from lampe.attention.fused import pad_rows
 from lampe.attention.view import PlanView
 from lampe.errors import UnsupportedPlanError
 

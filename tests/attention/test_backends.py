@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lampe.attention import ChunkedAttention, DenseAttention, PlanView, SDPAAttention
-from lampe.attention.kernels import _plain, pad_rows, rows_attention, tile_attention
+from lampe.attention.fused import pad_rows, plain_attention
+from lampe.attention.kernels import rows_attention, tile_attention
 from lampe.attention.merge import Merger, merge
 from lampe.attention.tiles import cut
 from lampe.positional import LaMPE, PositionPlan, Region, RoPE
@@ -78,11 +79,11 @@ def test_the_fused_tile_equals_the_plain_one(seed, rows, keys):
     bias = torch.zeros(rows, keys).masked_fill(masked, -torch.inf)
     bias[0] = -torch.inf
     for mask in (None, bias):
-        assert_tiles_equal(tile_attention(q, k, v, bias=mask), _plain(q, k, v, bias=mask))
+        assert_tiles_equal(tile_attention(q, k, v, bias=mask), plain_attention(q, k, v, bias=mask))
     square = inputs(2, 2, 3, rows, rows, seed=seed)
-    assert_tiles_equal(tile_attention(*square, shape="causal"), _plain(*square, causal=True))
+    assert_tiles_equal(tile_attention(*square, shape="causal"), plain_attention(*square, causal=True))
     later = torch.full((rows, rows), -torch.inf).tril(-1)
-    assert_tiles_equal(tile_attention(*square, shape="anticausal"), _plain(*square, bias=later))
+    assert_tiles_equal(tile_attention(*square, shape="anticausal"), plain_attention(*square, bias=later))
 
 
 @pytest.mark.parametrize(("batch", "keys", "ratio"), [(1, 4096, 3), (1, 2050, 4), (3, 5001, 8), (1, 1500, 1)])
@@ -96,7 +97,7 @@ def test_a_few_rows_over_many_keys_are_shared_between_threads(batch, keys, ratio
         if torch.get_num_threads() == 2:
             assert len(parts) == (1 if keys < 2048 else 2 + keys % 2)
         merged = merge([output for output, _ in parts], [sums for _, sums in parts])[:, :, :ratio]
-        torch.testing.assert_close(merged, _plain(rows, k, v)[0], atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(merged, plain_attention(rows, k, v)[0], atol=1e-6, rtol=1e-5)
 
 
 def assert_tiles_equal(found, expected):
