@@ -1,85 +1,86 @@
 """Prefill of one attention layer under each method, against plain causal attention: `python -m benchmarks.prefill`.
 
-The peer is torch's scaled_dot_product_attention(is_causal=True) with RoPE applied. Runs are interleaved, so that a
-machine that slows down slows all of them; reported is the median, over the repeats, of each run over the peer of the
-same repeat.
+The peer is torch's scaled_dot_product_attention(is_causal=True) with RoPE applied. Methods of one region run on it too
+unless their name says "chunked"; those of several regions run on the chunked backend.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
-import time
-import warnings
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
+from benchmarks.harness import Ratio, command_line, counts, measure, parse, some_of
+from benchmarks.pictures import drawing, lines
+from benchmarks.report import Report, Result
 from lampe.attention import AttentionBackend, ChunkedAttention, PlanView, SDPAAttention
 from lampe.config import RopeConfig
-from lampe.positional import DCA, STRING, LaMPE, PositionalEncoding, PositionWarning, RoPE, SelfExtend, YaRN
+from lampe.positional import DCA, STRING, LaMPE, PositionalEncoding, RoPE, SelfExtend, YaRN
 
 SHAPES = {"SmolLM2-135M": (9, 3, 64), "Llama-3-8B": (32, 8, 128)}
 """Query heads, key-value heads, head dimension."""
 
-PEER = "rope, sdpa"
+PEER = "rope"
 RUNS: dict[str, tuple[PositionalEncoding, AttentionBackend]] = {
     PEER: (RoPE(), SDPAAttention()),
-    "rope, chunked": (RoPE(), ChunkedAttention()),
-    "yarn, sdpa": (YaRN(factor=4), SDPAAttention()),
-    "self-extend, chunked": (SelfExtend(group=4), ChunkedAttention()),
-    "string, chunked": (STRING(), ChunkedAttention()),
-    "dca, chunked": (DCA(), ChunkedAttention()),
-    "lampe, chunked": (LaMPE(head=512, span=2048), ChunkedAttention()),
+    "rope-chunked": (RoPE(), ChunkedAttention()),
+    "yarn": (YaRN(factor=4), SDPAAttention()),
+    "self-extend": (SelfExtend(group=4), ChunkedAttention()),
+    "string": (STRING(), ChunkedAttention()),
+    "dca": (DCA(), ChunkedAttention()),
+    "lampe": (LaMPE(head=512, span=2048), ChunkedAttention()),
 }
 
 
-def measure(shape: tuple[int, int, int], length: int, repeats: int) -> dict[str, list[float]]:
-    """Seconds of every run in every repeat, the first (a warm-up) left out."""
+def layer_seconds(
+    names: Sequence[str], shape: tuple[int, int, int], length: int, repeats: int, title: str
+) -> dict[str, list[float]]:
+    """Seconds of one layer's attention in every repeat; what all layers of a pass share is made in the warm-up."""
     heads, groups, dim = shape
     rope = RopeConfig(theta=100000.0, dim=dim, max_position=8192, original_window=8192)
     query = torch.randn(1, heads, length, dim, dtype=torch.bfloat16)
     key, value = torch.randn(2, 1, groups, length, dim, dtype=torch.bfloat16)
-    views = {
-        name: PlanView(method.bind(rope).plan(length), 0, length, dtype=query.dtype)
-        for name, (method, _) in RUNS.items()
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in RUNS}
-    for _ in track(range(repeats + 1), f"{length:,} tokens, {heads} heads", transient=True):
-        for name, (_, backend) in RUNS.items():
-            began = time.perf_counter()
-            backend.forward(query, key, value, views[name])
-            seconds[name].append(time.perf_counter() - began)
-    return {name: runs[1:] for name, runs in seconds.items()}
+    runs = {}
+    for name in names:
+        method, backend = RUNS[name]
+        view = PlanView(method.bind(rope).plan(length), 0, length, dtype=query.dtype)
+        runs[name] = partial(backend.forward, query, key, value, view)
+    return measure(runs, repeats, title)
+
+
+def panels(results: Sequence[Result]) -> Mapping[str, Mapping[str, Mapping[int, Ratio]]]:
+    """Ratios by shape, run and length."""
+    found: dict[str, dict[str, dict[int, Ratio]]] = {}
+    for result in results:
+        runs = found.setdefault(str(result.setting["shape"]), {})
+        if result.run != PEER:
+            runs.setdefault(result.run, {})[int(result.setting["tokens"])] = result.over[PEER]
+    return found
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--lengths", default="4096,8192", help="tokens, separated by commas")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=Path("out/bench/prefill.json"))
-    options = parser.parse_args()
-    warnings.simplefilter("ignore", PositionWarning)
-    console, results = Console(), []
-    table = Table("shape", "tokens", "run", "median ms", f"over {PEER}", "lowest to highest")
-    for model, shape in SHAPES.items():
-        for length in map(int, options.lengths.split(",")):
-            seconds = measure(shape, length, options.repeats)
-            for name, runs in seconds.items():
-                ratios = [run / peer for run, peer in zip(runs, seconds[PEER], strict=True)]
-                median, ratio = statistics.median(runs), statistics.median(ratios)
-                spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-                table.add_row(model, f"{length:,}", name, f"{1000 * median:.0f}", f"{ratio:.2f}", spread)
-                results.append({"shape": model, "tokens": length, "run": name, "seconds": runs, "ratios": ratios})
-    console.print(table)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    setting = {"torch": torch.__version__, "threads": torch.get_num_threads(), "peer": PEER}
-    options.out.write_text(json.dumps({**setting, "results": results}, indent=1))
-    console.print(f"written to {options.out}")
+    parser = command_line(__doc__, "prefill", repeats=5)
+    parser.add_argument(
+        "--lengths", type=counts, default="8192,16384", help="tokens, separated by commas (%(default)s)"
+    )
+    parser.add_argument("--shapes", type=some_of(SHAPES), default=list(SHAPES), help=f"of {','.join(SHAPES)} (all)")
+    parser.add_argument("--runs", type=some_of(RUNS), default=list(RUNS), help=f"of {','.join(RUNS)} (all)")
+    options = parse(parser)
+    names = list(dict.fromkeys([PEER, *options.runs]))
+    report = Report(options.out, [PEER], about={"dtype": "bfloat16"})
+    for shape in options.shapes:
+        for length in options.lengths:
+            title = f"{shape}, {length:,} tokens"
+            seconds = layer_seconds(names, SHAPES[shape], length, options.repeats, title)
+            report.add({"shape": shape, "tokens": length}, seconds)
+    found = panels(report.results)
+    with drawing(report.picture, len(found), "Prefill of one attention layer") as axes:
+        for panel, (shape, series) in zip(axes, found.items(), strict=True):
+            lines(panel, series)
+            panel.set_title(shape)
+        axes[0].set_ylabel("time over RoPE with sdpa")
+    report.show("Prefill of one attention layer")
 
 
 if __name__ == "__main__":
