@@ -23,13 +23,14 @@ lint: $(READY)
 matrix: $(READY)
 	LAMPE_MATRIX_EXAMPLES=$(or $(EXAMPLES),10) $(BIN)/python -m pytest tests/testing/test_matrix.py --matrix out/matrix.md
 
-# Prefill, decoding, the model against transformers, loading, memory: an hour without matrix units, two thirds of it
-# memory. Each prints a table and writes JSON and a picture to out/bench/.
+# Prefill, decoding, the model against transformers, loading, second turns, memory: over an hour without matrix units,
+# two thirds of it memory. Each prints a table and writes JSON and a picture to out/bench/.
 bench: $(READY)
 	$(BIN)/python -m benchmarks.prefill
 	$(BIN)/python -m benchmarks.decode
 	$(BIN)/python -m benchmarks.model
 	$(BIN)/python -m benchmarks.loading
+	$(BIN)/python -m benchmarks.turns
 	$(BIN)/python -m benchmarks.memory
 
 # All methods on the real model past its trained window: an hour without matrix units; goes on where it was stopped.

@@ -12,13 +12,13 @@ from typing import Any
 
 from rich.progress import track
 
-from docs import method_pages
+from docs import method_pages, speed_tables
 from lampe import models, positional
 from lampe.evaluation import Perplexity
 from lampe.registry import Entry, Registry
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "docs/methods/perplexity.md")
+PAGES = ("README.md", "docs/methods/perplexity.md", "docs/speed.md")
 
 
 def methods() -> str:
@@ -48,7 +48,19 @@ def perplexity() -> str:
     return "\n".join(lines)
 
 
-GENERATED: dict[str, Callable[[], str]] = {"methods": methods, "families": families, "perplexity": perplexity}
+GENERATED: dict[str, Callable[[], str]] = {
+    "methods": methods,
+    "families": families,
+    "perplexity": perplexity,
+    "speed_machine": speed_tables.machine,
+    "speed_prefill": speed_tables.prefill,
+    "speed_decode": speed_tables.decode,
+    "speed_model": speed_tables.model,
+    "speed_loading": speed_tables.loading,
+    "speed_memory": speed_tables.memory,
+    "speed_growth": speed_tables.growth,
+    "speed_turns": speed_tables.turns,
+}
 
 
 def rebuilt(page: str) -> str:

@@ -9,9 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-BLOCK = 2**20
-"""Elements merged at once, so that their fp32 sums stay in a CPU's caches."""
-
+from lampe.attention.blocks import blocks
 
 NO_KEYS = "the plan gives these queries no keys at all"
 
@@ -67,17 +65,15 @@ class Merger:
 
     def _stretches(self) -> Iterator[tuple[int, int, list[Part]]]:
         """Consecutive queries that are in the same parts, at most as many as a block holds."""
-        n_queries = self._like.shape[2]
-        step = max(1, BLOCK * n_queries // self._like.numel()) if self._like.device.type == "cpu" else n_queries
-        edges = {0, n_queries, *(edge for part in self._parts for edge in (part.first, part.last))}
+        edges = {self._like.shape[2], *(part.start for part in blocks(self._like))}
+        edges.update(edge for part in self._parts for edge in (part.first, part.last))
         waiting = sorted(self._parts, key=lambda part: part.first, reverse=True)
         active: list[Part] = []
         for begin, end in pairwise(sorted(edges)):
             active = [part for part in active if part.last > begin]
             while waiting and waiting[-1].first == begin:
                 active.append(waiting.pop())
-            for first in range(begin, end, step):
-                yield first, min(first + step, end), active
+            yield begin, end, active
 
 
 def merge(outputs: Sequence[Tensor], log_sum_exps: Sequence[Tensor]) -> Tensor:

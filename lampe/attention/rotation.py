@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-BLOCK = 2**20
-"""Elements that a CPU rotates at once, so that what it reads twice is still in its caches."""
+from lampe.attention.blocks import BLOCK, blocks
 
 
 def tables(angles: Tensor, scale: Tensor | float = 1.0) -> tuple[Tensor, Tensor]:
@@ -27,15 +26,14 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor, out: Tensor | None = None) -> Te
     Returns:
         [..., n, d]
     """
-    half = x.shape[-1] // 2
     out = torch.empty(x.shape, dtype=x.dtype, device=x.device) if out is None else out
-    if x.device.type != "cpu" or x.numel() <= BLOCK:
-        swapped = x.roll(half, dims=-1)
-        torch.mul(x, cos, out=out).addcmul_(swapped, sin)
-        return out
-    count = x.shape[-2]
-    step = max(1, BLOCK * count // x.numel())
-    for begin in range(0, count, step):
-        part = slice(begin, begin + step)
-        rotate(x[..., part, :], cos[part], sin[part], out=out[..., part, :])
+    if x.numel() <= BLOCK:
+        return _rotate(x, cos, sin, out)
+    for part in blocks(x):
+        _rotate(x[..., part, :], cos[..., part, :], sin[..., part, :], out[..., part, :])
     return out
+
+
+def _rotate(x: Tensor, cos: Tensor, sin: Tensor, out: Tensor) -> Tensor:
+    swapped = x.roll(x.shape[-1] // 2, dims=-1)
+    return torch.mul(x, cos, out=out).addcmul_(swapped, sin)

@@ -99,7 +99,10 @@ class KVCache:
         return KVCache(self.config, self.storage, [self.rows[row] for row in rows])
 
     def truncate(self, length: int) -> None:
-        """Forget all tokens but the first `length` of every row."""
+        """Forget all tokens but the first `length` of every row.
+
+        Keys that later tokens moved go back with the next pass, which rounds them once more: noise in bfloat16.
+        """
         for row in self.rows:
             if length > row.length:
                 raise ValueError(f"cannot truncate a row of {row.length} tokens to {length}")

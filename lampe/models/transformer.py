@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lampe.attention import AttentionBackend
+from lampe.attention.blocks import BLOCK, blocks
 from lampe.config import Activation, ModelConfig
 from lampe.models.cache import KVCache, Step
 from lampe.models.product import Product
@@ -34,6 +35,11 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.numel() <= BLOCK:
+            return self._norm(x)
+        return torch.cat([self._norm(x[..., part, :]) for part in blocks(x)], dim=-2)
+
+    def _norm(self, x: Tensor) -> Tensor:
         wide = x.float()
         wide = wide * torch.rsqrt(wide.square().mean(dim=-1, keepdim=True) + self.eps)
         return self.weight * wide.to(x.dtype)
@@ -108,7 +114,7 @@ class Decoder(nn.Module):
         weight = torch.empty(config.vocab_size, config.hidden_size)
         if not weight.is_meta:  # there it would be idle, and import the half of torch that compiles
             nn.init.normal_(weight)
-        self.embed_tokens = nn.Embedding.from_pretrained(weight, freeze=False)
+        self.embed_tokens = nn.Embedding.from_pretrained(weight, freeze=False)  # type: ignore[no-untyped-call]
         self.layers = nn.ModuleList(DecoderLayer(config, layer) for layer in range(config.n_layers))
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 

@@ -106,6 +106,33 @@ def decoding_goes_on_token_by_token(case: Case, data: st.DataObject, backends: S
     return True
 
 
+def a_longer_plan_takes_over(case: Case, data: st.DataObject, backends: Sequence[AttentionBackend]) -> bool:
+    """Cached keys rotated to the plan of a longer prompt give the logits of a fresh prefill, with one layer.
+
+    Deeper layers hold what was computed under the plan before, so there a fresh prefill is no judge.
+    """
+    if (drawn := draw_plan(case, data, 120, data.draw(OPTIONS))) is None:
+        return False
+    method, plan = drawn
+    total = plan.length + data.draw(st.integers(1, 150))
+    try:
+        views = [PlanView(plan, 0, plan.length), PlanView(method.plan(total), 0, total)]
+    except PlanError:
+        return False
+    usable = [backend for backend in backends if all(map(backend.supports, views))]
+    if not usable:
+        return False
+    backend = data.draw(st.sampled_from(usable))
+    running = Engine(small_model(layers=1), method, backend, data.draw(st.integers(20, 300)))
+    ids = tokens(1, total, seed=plan.length)
+    cached = running.cache([plan.length])
+    running.forward(ids[:, : plan.length], cached)
+    cached.replan([running.plans([total])[total]])
+    found = running.forward(ids[:, plan.length :], cached)
+    assert_same(found, running.forward(ids, running.cache([total]))[:, plan.length :], backend)
+    return True
+
+
 def rows_do_not_know_each_other(case: Case, data: st.DataObject, backends: Sequence[AttentionBackend]) -> bool:
     """Rows with lengths and plans of their own, decoded together, each give what they give alone."""
     method = with_options(data.draw(case.draw), data.draw(OPTIONS)).bind(ROPE)

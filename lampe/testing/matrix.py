@@ -62,6 +62,7 @@ _ALL = (
     Property("131071", attention.the_far_end_is_exact, needs_backends=True, fixed=True),
     Property("decode", decoding.decoding_equals_prefill, needs_backends=True, share=0.4),
     Property("decode to 8 N", decoding.decoding_goes_on_token_by_token, needs_backends=True, fixed=True),
+    Property("replan", decoding.a_longer_plan_takes_over, needs_backends=True, share=0.4),
     Property("batch rows", decoding.rows_do_not_know_each_other, needs_backends=True, share=0.4),
     Property("decode to 131072", decoding.the_last_tokens_before_131072_agree, needs_backends=True, fixed=True),
 )

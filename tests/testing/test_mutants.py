@@ -168,6 +168,7 @@ BACKENDS = {
     "131071": HalfAngles(),
     "decode": Impatient(),
     "decode to 8 N": Impatient(),
+    "replan": Forgetful(),
     "batch rows": Gossip(),
     "decode to 131072": Impatient(),
 }
