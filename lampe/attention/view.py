@@ -55,7 +55,6 @@ class PlanView:
     @cached_property
     def is_causal(self) -> bool:
         """Whether every query owns exactly the keys up to itself, in one region."""
-
         if len(self.regions) != 1:
             return False
         start, stop = self.regions[0].interval

@@ -133,10 +133,10 @@ class KVCache:
 
 
 class Step:
-    """One forward pass over a cache: moves the cached keys to where its last query reads them, then stores the new keys
-    and values of each layer and attends to all of them.
+    """One forward pass over a cache.
 
-    Rows with the same plan and the same length are attended together.
+    It moves the cached keys to where its last query reads them; then it stores the new keys and values of each layer
+    and attends to all of them. Rows with the same plan and the same length are attended together.
     """
 
     def __init__(self, cache: KVCache, n_tokens: int, backend: AttentionBackend):

@@ -20,18 +20,18 @@ MEMORY_SHARE = 4
 
 @dataclass(frozen=True)
 class Source:
-    """A layer's parameters as they were packed; autograd counts the changes in place in `version`."""
+    """A layer's parameters as they were packed, and what tells that they are still the same numbers."""
 
     weight: Tensor
     bias: Tensor | None
-    version: int
+    state: tuple[object, ...]
 
     @classmethod
     def of(cls, layer: nn.Module) -> Source:
         """What the layer holds now."""
         weight, bias = layer._parameters["weight"], layer._parameters.get("bias")
         assert weight is not None
-        return cls(weight, bias, _version(weight) + _version(bias))
+        return cls(weight, bias, (*_state(weight), *_state(bias)))
 
     def is_current(self, layer: nn.Module) -> bool:
         """Whether the layer holds the same still."""
@@ -39,7 +39,7 @@ class Source:
         return (
             held.get("weight") is self.weight
             and held.get("bias") is self.bias
-            and _version(self.weight) + _version(self.bias) == self.version
+            and (*_state(self.weight), *_state(self.bias)) == self.state
         )
 
 
@@ -69,6 +69,10 @@ class Product:
         """Use packed weights from the next product on, or drop them."""
         self._packed = packed
         self._sources, self._weight, self._bias = [], None, None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the packed copy, which is made again: a copied or saved model brings its layers along."""
+        return {**vars(self), "_sources": [], "_weight": None, "_bias": None}
 
     def __call__(
         self, x: Tensor, *, activation: str = "none", times: Tensor | None = None, plus: Tensor | None = None
@@ -150,6 +154,8 @@ def _is_plain(layer: nn.Module) -> bool:
     return type(layer) in (nn.Linear, nn.Embedding) and not layer._forward_hooks and not layer._forward_pre_hooks
 
 
-def _version(parameter: Tensor | None) -> int:
-    """How often autograd has seen a parameter change; it does not count inference tensors."""
-    return 0 if parameter is None or parameter.is_inference() else parameter._version
+def _state(parameter: Tensor | None) -> tuple[object, ...]:
+    """Where a parameter lies, and how often autograd has seen it change in place; it does not count inference tensors."""
+    if parameter is None:
+        return ()
+    return parameter.data_ptr(), parameter.dtype, 0 if parameter.is_inference() else parameter._version

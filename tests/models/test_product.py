@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import io
+from dataclasses import replace
 
 import pytest
 import torch
@@ -96,9 +98,41 @@ def test_the_packed_copy_follows_the_layers():
     check()
     owner.load_state_dict({name: torch.randn_like(value) for name, value in owner.state_dict().items()})
     check()
+    owner["k_proj"].weight.data = torch.randn(16, 32)
+    check()
     owner["q_proj"].weight.data.zero_()
     run.pack()
     check()
+
+
+@torch.inference_mode()
+def test_a_model_that_changes_its_dtype_is_packed_anew(tmp_path):
+    make("llama3", tmp_path)
+    engine = load(tmp_path)
+    engine.model.pack()
+    ids = torch.randint(3, 256, (1, 20), generator=torch.Generator().manual_seed(1))
+    whole = engine.forward(ids, engine.cache([20]))
+    for dtype in (torch.bfloat16, torch.float32):
+        engine.model.to(dtype)
+        out = engine.forward(ids, engine.cache([20]))
+        assert (out - whole).abs().max() < 0.1 * whole.abs().max()
+        assert engine.model._head._weight.dtype == dtype
+
+
+def test_a_packed_model_can_be_copied_and_pickled(tmp_path):
+    make("llama3", tmp_path)
+    engine = load(tmp_path)
+    engine.model.pack()
+    ids = torch.randint(3, 256, (1, 20), generator=torch.Generator().manual_seed(1))
+    whole = engine.forward(ids, engine.cache([20]))
+    stream = io.BytesIO()
+    torch.save(engine.model, stream)
+    stream.seek(0)
+    for model in (copy.deepcopy(engine.model), torch.load(stream, weights_only=False)):
+        again = replace(engine, model=model)
+        assert torch.equal(again.forward(ids, again.cache([20])), whole)
+        assert model._head._weight is not engine.model._head._weight
+        assert is_packed(model._head)
 
 
 def test_other_layers_hooks_and_gradients_take_the_plain_way():
