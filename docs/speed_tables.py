@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +12,12 @@ FOLDER = Path(__file__).resolve().parent / "speed"
 
 def prefill() -> str:
     """Time of one attention layer over plain causal attention: a row for each method, a column for each setting."""
-    found: dict[str, dict[str, str]] = {}
-    for result in _results("prefill"):
-        setting = f"{result['shape']}, {result['tokens']:,}"
-        peer = result["run"] == "rope"
-        shown = f"{1000 * result['median']:,.0f} ms" if peer else _spread(result["over"]["rope"])
-        found.setdefault(result["run"], {})[setting] = shown
-    settings = list(dict.fromkeys(setting for row in found.values() for setting in row))
-    rows = [[run, *(row.get(setting, "") for setting in settings)] for run, row in found.items()]
-    return _table(["", *settings], rows)
+    return _grid("", "prefill", lambda result: f"{result['shape']}, {result['tokens']:,}")
 
 
 def decode() -> str:
     """Time of a decoded token over RoPE's: a row for each method, a column for each setting."""
-    found: dict[str, dict[str, str]] = {}
-    for result in _results("decode"):
-        setting = f"{result['rows']} x {result['tokens']:,}"
-        peer = result["run"] == "rope"
-        shown = f"{1000 * result['median']:.1f} ms" if peer else _spread(result["over"]["rope"])
-        found.setdefault(result["run"], {})[setting] = shown
-    settings = list(next(iter(found.values())))
-    return _table(["rows x cached tokens", *settings], [[run, *row.values()] for run, row in found.items()])
+    return _grid("rows x cached tokens", "decode", lambda result: f"{result['rows']} x {result['tokens']:,}")
 
 
 def model() -> str:
@@ -114,6 +99,18 @@ def machine() -> str:
     """Where the figures come from."""
     about = json.loads((FOLDER / "model.json").read_text())
     return f"{about['cpu']}, {about['threads']} threads, torch {about['torch']}, bfloat16."
+
+
+def _grid(corner: str, name: str, column: Callable[[dict[str, Any]], str]) -> str:
+    """A row for each run, a column for each setting: milliseconds of RoPE, and what the others take over it."""
+    found: dict[str, dict[str, str]] = {}
+    for result in _results(name):
+        peer = result["run"] == "rope"
+        shown = f"{1000 * result['median']:,.1f} ms" if peer else _spread(result["over"]["rope"])
+        found.setdefault(result["run"], {})[column(result)] = shown
+    settings = list(dict.fromkeys(setting for row in found.values() for setting in row))
+    rows = [[run, *(row.get(setting, "") for setting in settings)] for run, row in found.items()]
+    return _table([corner, *settings], rows)
 
 
 def _results(name: str) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+from lampe.models.transformer import Transformer
 from tests.testing.matrix_report import MatrixReport
 
 settings.register_profile(
@@ -50,3 +51,17 @@ def smollm2() -> Path:
     from examples.demo import model_folder
 
     return model_folder()
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many tokens each forward pass took."""
+    passes: list[int] = []
+    forward = Transformer.forward
+
+    def counting(self, ids, *args, **kwargs):
+        passes.append(ids.shape[1])
+        return forward(self, ids, *args, **kwargs)
+
+    monkeypatch.setattr(Transformer, "forward", counting)
+    return passes

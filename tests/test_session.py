@@ -7,7 +7,6 @@ import torch
 
 from lampe.attention import AttentionBackend, ChunkedAttention, DenseAttention
 from lampe.generation import Engine
-from lampe.models.transformer import Transformer
 from lampe.positional import LaMPE, PositionalEncoding, RoPE, SelfExtend, YaRN
 from lampe.sampling import Sampling
 from lampe.session import Session, shared_prefix
@@ -25,20 +24,6 @@ AUTO_SPAN = LaMPE(head=8, tail=4)
 def running(method: PositionalEncoding, *, layers: int = 2, backend: AttentionBackend | None = None) -> Engine:
     model = small_model(layers=layers)
     return Engine(model, method.bind(ROPE), backend or ChunkedAttention(), 37)
-
-
-@pytest.fixture
-def read(monkeypatch) -> list[int]:
-    """How many tokens each forward pass took."""
-    passes: list[int] = []
-    forward = Transformer.forward
-
-    def counting(self, ids, *args, **kwargs):
-        passes.append(ids.shape[1])
-        return forward(self, ids, *args, **kwargs)
-
-    monkeypatch.setattr(Transformer, "forward", counting)
-    return passes
 
 
 def fresh(engine: Engine, ids: list[int], last: int = 1) -> torch.Tensor:
@@ -77,29 +62,29 @@ def test_the_second_turn_reads_cached_keys_as_the_oracle_does(method):
     assert_close(*results)
 
 
-def test_an_exact_session_reads_again_only_where_plans_disagree(read):
+def test_an_exact_session_reads_again_only_where_plans_disagree(computed):
     ids = tokens(1, 200)[0].tolist()
     for method, expected in ((RoPE(), 80), (SelfExtend(group=4, window=16), 80), (AUTO_SPAN, 200)):
         session = Session(running(method), exact=True)
         session.logits(ids[:120])
-        read.clear()
+        computed.clear()
         found = session.logits(ids, last=5)
-        assert sum(read) == expected
+        assert sum(computed) == expected
         assert_close(found, fresh(session.engine, ids, last=5))
 
 
-def test_only_what_is_new_is_read(read):
+def test_only_what_is_new_is_read(computed):
     """The answer is held too, as far as it was run: all of it but its last token."""
     session = Session(running(AUTO_SPAN))
     ids = tokens(1, 200)[0].tolist()
     answer = [piece.token for piece in session.generate(ids[:150], Sampling(max_new_tokens=9))]
     assert session.ids == [*ids[:150], *answer[:-1]]
-    read.clear()
+    computed.clear()
     list(session.generate([*ids[:150], *answer, *ids[150:]], Sampling(max_new_tokens=1)))
-    assert sum(read) == 51
-    read.clear()
+    assert sum(computed) == 51
+    computed.clear()
     list(session.generate(ids[:100], Sampling(max_new_tokens=1)))
-    assert read == [1]
+    assert computed == [1]
 
 
 def test_answers_of_a_session_are_those_of_whole_prompts():
@@ -113,28 +98,28 @@ def test_answers_of_a_session_are_those_of_whole_prompts():
         assert held == [piece.token for piece in Session(one).generate(ids[:length], rules)]
 
 
-def test_a_turn_that_is_broken_off_keeps_what_was_run(read):
+def test_a_turn_that_is_broken_off_keeps_what_was_run(computed):
     session = Session(running(AUTO_SPAN))
     ids = tokens(1, 160)[0].tolist()
     pieces = session.generate(ids[:120], Sampling(max_new_tokens=30))
     answer = [next(pieces).token for _ in range(5)]
     pieces.close()
     assert session.ids == [*ids[:120], *answer[:4]]
-    read.clear()
+    computed.clear()
     session.logits([*ids[:120], *answer])
-    assert read == [1]
+    assert computed == [1]
 
 
-def test_keys_that_an_interrupt_may_have_left_half_moved_are_not_used(read):
+def test_keys_that_an_interrupt_may_have_left_half_moved_are_not_used(computed):
     session = Session(running(AUTO_SPAN))
     ids = tokens(1, 160)[0].tolist()
     session.logits(ids[:120])
     session._cache.rows[0].layout = None
     with pytest.raises(RuntimeError, match="interrupted while it moved cached keys; begin with a new cache"):
         session.engine.forward(torch.tensor([[1]]), session._cache)
-    read.clear()
+    computed.clear()
     assert_close(session.logits(ids), fresh(session.engine, ids))
-    assert sum(read[:5]) == 160
+    assert sum(computed[:5]) == 160
 
 
 def test_bad_prompts_are_refused_and_nothing_is_lost():

@@ -155,7 +155,7 @@ def _is_plain(layer: nn.Module) -> bool:
 
 
 def _state(parameter: Tensor | None) -> tuple[object, ...]:
-    """Where a parameter lies, and how often autograd has seen it change in place; it does not count inference tensors."""
+    """Where a parameter lies, and how often autograd saw it change in place: it counts no inference tensors."""
     if parameter is None:
         return ()
     return parameter.data_ptr(), parameter.dtype, 0 if parameter.is_inference() else parameter._version

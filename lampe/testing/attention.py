@@ -92,9 +92,9 @@ def the_far_end_is_exact(case: Case, data: st.DataObject, backends: Sequence[Att
     return True
 
 
-def supporting(backends: Sequence[AttentionBackend], view: PlanView) -> list[AttentionBackend]:
-    """Those of the backends that take this plan."""
-    return [backend for backend in backends if backend.supports(view)]
+def supporting(backends: Sequence[AttentionBackend], *views: PlanView) -> list[AttentionBackend]:
+    """Those of the backends that take all these plans."""
+    return [backend for backend in backends if all(map(backend.supports, views))]
 
 
 def plain_bf16_error(query: Tensor, key: Tensor, value: Tensor) -> float:

@@ -119,7 +119,7 @@ def a_longer_plan_takes_over(case: Case, data: st.DataObject, backends: Sequence
         views = [PlanView(plan, 0, plan.length), PlanView(method.plan(total), 0, total)]
     except PlanError:
         return False
-    usable = [backend for backend in backends if all(map(backend.supports, views))]
+    usable = supporting(backends, *views)
     if not usable:
         return False
     backend = data.draw(st.sampled_from(usable))
@@ -142,7 +142,7 @@ def rows_do_not_know_each_other(case: Case, data: st.DataObject, backends: Seque
         views = [PlanView(method.plan(length), 0, length + budget) for length in lengths]
     except PlanError:
         return False
-    usable = [backend for backend in backends if all(map(backend.supports, views))]
+    usable = supporting(backends, *views)
     if not usable:
         return False
     backend = data.draw(st.sampled_from(usable))

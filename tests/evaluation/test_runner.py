@@ -17,20 +17,6 @@ LAMPE = {"kind": "lampe", "head": 16, "tail": 8, "span": 64}
 METHODS = {"RoPE": "rope", "YaRN": {"kind": "yarn", "factor": 4}, "LaMPE": LAMPE}
 
 
-@pytest.fixture
-def computed(monkeypatch) -> list[int]:
-    """How many tokens each forward pass took."""
-    passes: list[int] = []
-    forward = Transformer.forward
-
-    def counting(self, ids, *args, **kwargs):
-        passes.append(ids.shape[1])
-        return forward(self, ids, *args, **kwargs)
-
-    monkeypatch.setattr(Transformer, "forward", counting)
-    return passes
-
-
 @pytest.mark.parametrize(
     "spec", [*METHODS.values(), {**LAMPE, "length": "total"}, {"kind": "dynamic-ntk", "factor": 2, "length": "total"}]
 )
