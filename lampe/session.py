@@ -30,6 +30,7 @@ class Session:
         self.exact = exact
         self._cache: KVCache | None = None
         self._ids: list[int] = []
+        self._turn = 0
 
     @property
     def ids(self) -> list[int]:
@@ -39,6 +40,7 @@ class Session:
     def forget(self) -> None:
         """Give the memory back; the next prompt is read from its beginning."""
         self._cache, self._ids = None, []
+        self._turn += 1
 
     def logits(self, prompt: Sequence[int], *, last: int = 1) -> torch.Tensor:
         """Logits [last, vocab_size] of the last tokens of a prompt; the prompt is held afterwards.
@@ -71,6 +73,7 @@ class Session:
 
         Raises:
             ValueError: the prompt is empty or has an unknown id.
+            RuntimeError: the session went on to another prompt before this answer ended.
 
         Yields:
             The tokens as they are made. Prompt and answer are held afterwards, as far as they were run.
@@ -78,6 +81,7 @@ class Session:
         ids = list(prompt)
         self.engine.check_prompt(ids)
         cache, held = self._continue(ids, sampling.max_new_tokens, 1)
+        turn = self._turn
         pieces = generate(
             self.engine,
             [ids[held:]],
@@ -92,8 +96,11 @@ class Session:
                 if piece.token is not None:
                     ids.append(piece.token)
                 yield piece
+                if self._turn != turn:
+                    raise RuntimeError("this session has gone on to another prompt; its former answer ends here")
         finally:
-            self._ids = ids[: cache.lengths[0]]
+            if self._turn == turn:
+                self._ids = ids[: cache.lengths[0]]
 
     def _continue(self, ids: list[int], budget: int, last: int) -> tuple[KVCache, int]:
         """A cache under the prompt's plan, and how many of its tokens that holds: all but `last` of them at most."""
@@ -105,6 +112,7 @@ class Session:
             held = 0
         if self._cache is None:
             self._cache = self.engine.cache([len(ids)], budget)
+        self._turn += 1
         self._cache.truncate(held)
         self._cache.replan([plan])
         self._cache.reserve(len(ids) + budget)

@@ -110,6 +110,18 @@ def test_a_turn_that_is_broken_off_keeps_what_was_run(computed):
     assert computed == [1]
 
 
+def test_an_answer_ends_where_the_session_goes_on():
+    session = Session(running(AUTO_SPAN))
+    ids = tokens(1, 160)[0].tolist()
+    former = session.generate(ids[:120], Sampling(max_new_tokens=30))
+    next(former)
+    expected = session.logits(ids)
+    with pytest.raises(RuntimeError, match="gone on to another prompt"):
+        next(former)
+    assert session.ids == ids
+    assert_close(session.logits(ids), expected)
+
+
 def test_keys_that_an_interrupt_may_have_left_half_moved_are_not_used(computed):
     session = Session(running(AUTO_SPAN))
     ids = tokens(1, 160)[0].tolist()
