@@ -60,7 +60,10 @@ class Merger:
         for first, last, parts in self._stretches():
             rows = [part.rows(first, last) for part in parts]
             out = result[:, :, first:last]
-            out.copy_(merge([output for output, _ in rows], [sums for _, sums in rows]) if rows else out.zero_())
+            if rows:
+                out.copy_(merge([output for output, _ in rows], [sums for _, sums in rows]))
+            else:
+                out.zero_()
         return result
 
     def _stretches(self) -> Iterator[tuple[int, int, list[Part]]]:

@@ -122,12 +122,12 @@ class Product:
     @torch.no_grad()
     def _read(self, sources: list[Source]) -> None:
         self._sources = sources
+        self._weight = self._bias = None
         weights, biases = [source.weight for source in sources], [source.bias for source in sources]
-        self._weight = packed_weight(weights[0] if len(weights) == 1 else torch.cat(weights))
         given = [bias for bias in biases if bias is not None]
-        self._bias = torch.cat(given) if given else None
-        if len(given) not in (0, len(biases)):
-            self._weight = None
+        if len(given) in (0, len(biases)):
+            self._weight = packed_weight(weights[0] if len(weights) == 1 else torch.cat(weights))
+            self._bias = torch.cat(given) if given else None
 
 
 def packed_weight(weight: Tensor) -> Tensor | None:
