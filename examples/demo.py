@@ -12,7 +12,7 @@ import sys
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -170,8 +170,13 @@ def plan_blocks(settings: Settings, runner: Runner) -> list[list[Sample]]:
     for trial in range(settings.trials):
         curves = []
         for length in order:
-            with_key = [keys[trial, length, deepest]] if length in settings.passkey_lengths else []
-            curves.append([contexts[trial, length], *with_key])
+            context = contexts[trial, length]
+            if length in settings.passkey_lengths:
+                key = keys[trial, length, deepest]
+                shared = int(key.facts["at"])
+                curves.append([replace(context, shared=shared), replace(key, shared=shared)])
+            else:
+                curves.append([context])
         blocks += curves if trial == 0 else [[sample for curve in curves for sample in curve]]
         blocks += [[keys[trial, length, depth]] for depth in depths for length in sorted(settings.passkey_lengths)]
     return blocks

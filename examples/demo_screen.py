@@ -59,7 +59,7 @@ def score_line(record: Record) -> str:
         said = f"perplexity {Perplexity.show([record.score])} at place {record.trial + 1}"
     else:
         answer = escape(repr(" ".join((record.output or "").split())[:24]))
-        said = f"key {record.reference} at {record.facts['depth']:.0%}: {answer} {'✓' if record.score else '✗'}"
+        said = f"key {record.references[0]} at {record.facts['depth']:.0%}: {answer} {'✓' if record.score else '✗'}"
     return f"{head}{said}  [dim]{record.seconds:.1f} s[/dim]"
 
 

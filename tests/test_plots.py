@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from matplotlib.image import imread
 
 from lampe.errors import MissingExtraError
-from lampe.evaluation import Summary
+from lampe.evaluation import Passkey, Perplexity, Summary
 from lampe.plots import COLOURS, plot_curves, plot_grid, spread
 
 LENGTHS = (2048, 8192, 16384)
@@ -23,13 +23,13 @@ def curves(**figures: list[float]) -> Summary:
         for label, values in figures.items()
         for length, value in zip(LENGTHS, values, strict=False)
     }
-    return Summary("perplexity", tuple(figures), tuple((length, None) for length in LENGTHS), scores)
+    return Summary("perplexity", Perplexity, tuple(figures), tuple((length, None) for length in LENGTHS), scores)
 
 
 def grid(found: dict[tuple[str, int, float], tuple[float, ...]]) -> Summary:
     columns = tuple((length, depth) for length in LENGTHS[1:] for depth in (0.1, 0.9))
     scores = {(label, (length, depth)): values for (label, length, depth), values in found.items()}
-    return Summary("passkey", ("RoPE", "LaMPE"), columns, scores)
+    return Summary("passkey", Passkey, ("RoPE", "LaMPE"), columns, scores)
 
 
 def pixels(path: Path, colour: str) -> int:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field, field_validator
 
 from lampe.config import FrozenModel
 from lampe.registry import Registry, validate
@@ -18,9 +21,14 @@ Fact = bool | int | float | str
 
 
 class TaskConfig(FrozenModel):
-    """The fields of all tasks."""
+    """The fields of all tasks.
+
+    Attributes:
+        label: how tables call the task; None leaves it to the task.
+    """
 
     kind: str
+    label: str | None = Field(default=None, min_length=1)
 
 
 @dataclass(frozen=True)
@@ -33,17 +41,22 @@ class Sample:
         trial: samples of the same trial differ in length and in what the task varies, not in chance.
         ids: the context or prompt.
         facts: what sets it apart from the other samples of its length, e.g. place, depth, key.
-        reference: the right answer, where there is one.
+        references: the right answers, where there are any; the task says whether all or one of them are asked for.
         new_tokens: how many tokens the model may make of it.
+        shared: how many tokens it begins with that other samples of its trial and length begin with too. The runner
+            reads them by themselves and only once, so a score does not depend on which of the samples ran before.
+        templated: whether the prompt went through the checkpoint's chat template.
     """
 
     task: Task
     length: int
     trial: int
-    ids: tuple[int, ...] = field(repr=False)
+    ids: Sequence[int] = field(repr=False)
     facts: Mapping[str, Fact]
-    reference: str | None = None
+    references: tuple[str, ...] = ()
     new_tokens: int = 0
+    shared: int = 0
+    templated: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,6 +74,9 @@ class Setting(FrozenModel):
         label: how tables and plots call the method.
         positional: the method's config.
         model: name or folder of the checkpoint.
+        fingerprint: of the checkpoint's weights, where they came from files (`lampe.checkpoint.fingerprint`).
+        tokenizer: SHA-256 of the tokenizer's files.
+        template: SHA-256 of the chat template, where the checkpoint has one.
         dtype: of the weights.
         attention: the backend's config.
         prefill_chunk: tokens that passed through the layers at once.
@@ -69,6 +85,9 @@ class Setting(FrozenModel):
     label: str
     positional: dict[str, Any]
     model: str
+    fingerprint: str | None = None
+    tokenizer: str | None = None
+    template: str | None = None
     dtype: str
     device: str
     attention: dict[str, Any]
@@ -81,19 +100,23 @@ class Record(FrozenModel):
     """The score of one sample under one method, and everything that made it.
 
     Attributes:
-        task: the task's config.
+        name: of the task, as tables call it.
+        task: the task's config; its seed is in it.
         setting: model, method and machine.
         length: the number of tokens that was asked for.
         trial: as in `Sample`.
         facts: as in `Sample`.
         tokens: tokens of the context or prompt.
         prompt_sha256: of its text in UTF-8, so that prompts compare across tokenizers.
-        reference: the right answer, where there is one.
+        templated: whether it went through the checkpoint's chat template.
+        new_tokens: how many tokens the model was allowed to make.
+        references: the right answers, where there are any.
         output: what the model answered, where the task lets it answer.
-        score: in the unit of the task.
-        seconds: wall clock.
+        score: in the unit of the task; null in JSON where it is no finite number.
+        seconds: wall clock; not part of a results file, which is the same however often it is made.
     """
 
+    name: str
     task: dict[str, Any]
     setting: Setting
     length: int
@@ -101,10 +124,17 @@ class Record(FrozenModel):
     facts: dict[str, Fact]
     tokens: int
     prompt_sha256: str
-    reference: str | None
-    output: str | None
+    templated: bool = False
+    new_tokens: int = 0
+    references: tuple[str, ...] = ()
+    output: str | None = None
     score: float
-    seconds: float
+    seconds: float = 0.0
+
+    @field_validator("score", mode="before")
+    @classmethod
+    def _number(cls, value: Any) -> Any:
+        return math.nan if value is None else value
 
     @property
     def kind(self) -> str:
@@ -124,11 +154,25 @@ class Task(ABC):
 
     Config: ClassVar[type[TaskConfig]]
     higher_is_better: ClassVar[bool] = True
+    suite: ClassVar[str | None] = None
+    """The benchmark that the task is a part of; a report shows the mean of a suite."""
+    unit: ClassVar[str] = "score"
+    """What the figure is, as the axis of a plot names it."""
 
     def __init__(self, config: TaskConfig | None = None, **fields: Any):
         if config is None:
             config = validate(self.Config, fields, f"task {self.Config.model_fields['kind'].default!r}")
         self.config: Any = config
+
+    @property
+    def name(self) -> str:
+        """How tables call it."""
+        return str(self.config.label or self.default_name)
+
+    @property
+    def default_name(self) -> str:
+        """That name where the config does not give one."""
+        return str(self.config.kind)
 
     @abstractmethod
     def samples(self, tokenizer: Tokenizer, lengths: Sequence[int]) -> Iterator[Sample]:
@@ -143,14 +187,24 @@ class Task(ABC):
         """Measure one of `samples`."""
 
     @classmethod
+    def figure(cls, mean: float) -> float:
+        """The figure that stands for several scores with this mean: the mean itself."""
+        return mean
+
+    @classmethod
     def aggregate(cls, scores: Sequence[float]) -> float:
-        """The figure that stands for several scores: their mean."""
-        return sum(scores) / len(scores)
+        """The figure of several scores."""
+        return cls.figure(sum(scores) / len(scores))
+
+    @classmethod
+    def shown(cls, figure: float) -> str:
+        """A figure as a table shows it."""
+        return f"{figure:.3f}"
 
     @classmethod
     def show(cls, scores: Sequence[float]) -> str:
-        """That figure as a table shows it."""
-        return f"{cls.aggregate(scores):.3f}"
+        """The figure of several scores as a table shows it."""
+        return cls.shown(cls.aggregate(scores))
 
 
 def _import_builtin() -> None:

@@ -72,11 +72,12 @@ class Passkey(Task):
                     for key, needle in needles.items():
                         ids, at = hide(prose, end, length, depth, needle, question)
                         facts = {"place": place, "depth": depth, "at": at, "key": key}
-                        yield Sample(self, length, place, ids, facts, key, self.config.max_new_tokens)
+                        shared = at if self.config.keys > 1 else 0
+                        yield Sample(self, length, place, ids, facts, (key,), self.config.max_new_tokens, shared)
 
     def measure(self, runner: Runner, sample: Sample) -> Outcome:
-        answer = runner.tokenizer.decode(runner.generate(sample.ids, sample.new_tokens))
-        return Outcome(float(first_number(answer) == sample.reference), answer)
+        answer = runner.answer(sample)
+        return Outcome(float(first_number(answer) in sample.references), answer)
 
     @classmethod
     def show(cls, scores: Sequence[float]) -> str:

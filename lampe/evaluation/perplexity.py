@@ -57,19 +57,17 @@ class Perplexity(Task):
         import torch
 
         k = self.config.tokens
-        logits = runner.logits(sample.ids, last=k + 1)[:-1]
+        logits = runner.logits(sample.ids, last=k + 1, shared=sample.shared)[:-1]
         targets = torch.tensor(sample.ids[-k:], device=logits.device)
         return Outcome(float(F.cross_entropy(logits.float(), targets)))
 
     @classmethod
-    def aggregate(cls, scores: Sequence[float]) -> float:
+    def figure(cls, mean: float) -> float:
         """Perplexity: the exponential of the mean loss."""
-        mean = sum(scores) / len(scores)
         return math.exp(mean) if mean < 700 else math.inf
 
     @classmethod
-    def show(cls, scores: Sequence[float]) -> str:
-        perplexity = cls.aggregate(scores)
-        if perplexity < 100:
-            return f"{perplexity:.2f}"
-        return f"{perplexity:,.0f}" if perplexity < 1e6 else f"{perplexity:.1e}"
+    def shown(cls, figure: float) -> str:
+        if figure < 100:
+            return f"{figure:.2f}"
+        return f"{figure:,.0f}" if figure < 1e6 else f"{figure:.1e}"

@@ -23,21 +23,18 @@ class Summary:
     """The scores of one task by method and column.
 
     Attributes:
-        kind: the registered name of the task.
+        name: of the task, as tables call it.
+        task: its class.
         labels: the methods, in the order they are shown in.
         columns: ascending.
         scores: of each method and column that was reached.
     """
 
-    kind: str
+    name: str
+    task: type[Task]
     labels: tuple[str, ...]
     columns: tuple[Column, ...]
     scores: dict[tuple[str, Column], tuple[float, ...]]
-
-    @property
-    def task(self) -> type[Task]:
-        """The class of the task."""
-        return registry.get(self.kind)
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -61,7 +58,7 @@ class Summary:
 
 def summarise(
     records: Iterable[Record],
-    kind: str,
+    name: str,
     *,
     labels: Sequence[str] = (),
     lengths: Sequence[int] = (),
@@ -72,20 +69,23 @@ def summarise(
 
     Args:
         records: of any tasks.
-        kind: the registered name of the task.
+        name: of the task; where no record has it, its registered name.
         labels: methods that are shown even where nothing of them was reached; those of the records follow.
         lengths: likewise, in tokens.
         by: a fact by whose values the figures of a length are split, e.g. "depth".
         values: of that fact, likewise.
     """
     scores: dict[tuple[str, Column], tuple[float, ...]] = {}
+    kind = name
     for record in records:
-        if record.kind == kind:
+        if record.name == name:
+            kind = record.kind
             key = record.setting.label, (record.length, record.facts[by] if by else None)
             scores[key] = (*scores.get(key, ()), record.score)
     expected = {(length, value) for length in lengths for value in (values if by else [None])}
     columns = sorted(expected | {column for _, column in scores}, key=lambda column: (column[0], column[1] or 0))
-    return Summary(kind, tuple(dict.fromkeys([*labels, *(label for label, _ in scores)])), tuple(columns), scores)
+    shown = tuple(dict.fromkeys([*labels, *(label for label, _ in scores)]))
+    return Summary(name, registry.get(kind), shown, tuple(columns), scores)
 
 
 def table(summary: Summary, *, title: str = "") -> Table:
@@ -124,8 +124,8 @@ def write_json(path: Path, records: Sequence[Record], about: dict[str, Any] | No
         path: its folder is made where it is missing.
         about: goes before them, as it is.
     """
-    kinds = dict.fromkeys(record.kind for record in records)
-    figures = {kind: _figures(summarise(records, kind)) for kind in kinds}
+    names = dict.fromkeys(record.name for record in records)
+    figures = {name: _figures(summarise(records, name)) for name in names}
     content = {**(about or {}), "figures": figures, "records": [record.model_dump(mode="json") for record in records]}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby, product
 
 import torch
@@ -13,25 +14,27 @@ from torch import Tensor
 from lampe.errors import TokenizerError
 from lampe.evaluation.base import Record, Sample, Setting, Task
 from lampe.evaluation.budget import Budget, Work
+from lampe.generation import generate
 from lampe.llm import LLM, PositionalSpec
+from lampe.models.cache import KVCache
 from lampe.sampling import Sampling
-from lampe.session import Session, shared_prefix
 from lampe.tokenizers import Tokenizer
 
 
 class Runner:
     """A model under one method.
 
-    Between two runs it keeps the keys and values of the first, and the second computes only what follows the tokens
-    that both begin with, if their plans agree on those. That changes what a run costs, not what it gives.
+    The tokens that several samples share (`Sample.shared`) are read once, and each sample goes on from a copy of their
+    keys and values, if its plan agrees with theirs on those tokens. A score is the same whatever ran before.
 
     Args:
         llm: the model, bound to its method.
         label: how tables and plots call the method.
         model: name or folder of the checkpoint, for the records.
+        fingerprint: of its weights, for the records.
     """
 
-    def __init__(self, llm: LLM, label: str, *, model: str = ""):
+    def __init__(self, llm: LLM, label: str, *, model: str = "", fingerprint: str | None = None):
         self.llm = llm
         self.label = label
         weight = llm.model.model.embed_tokens.weight
@@ -39,6 +42,9 @@ class Runner:
             label=label,
             positional=llm.positional.config.model_dump(mode="json"),
             model=model,
+            fingerprint=fingerprint,
+            tokenizer=llm.tokenizer.fingerprint if llm.tokenizer else None,
+            template=llm.tokenizer.template_fingerprint if llm.tokenizer else None,
             dtype=str(weight.dtype).removeprefix("torch."),
             device=str(weight.device),
             attention=llm.engine.backend.config.model_dump(mode="json"),
@@ -46,7 +52,7 @@ class Runner:
             lampe=_version(),
             torch=str(torch.__version__),
         )
-        self._session = Session(llm.engine, exact=True)
+        self._held: _Held | None = None
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -60,6 +66,7 @@ class Runner:
         began = time.perf_counter()
         outcome = sample.task.measure(self, sample)
         return Record(
+            name=sample.task.name,
             task=sample.task.config.model_dump(mode="json"),
             setting=self.setting,
             length=sample.length,
@@ -67,25 +74,79 @@ class Runner:
             facts=dict(sample.facts),
             tokens=len(sample.ids),
             prompt_sha256=hashlib.sha256(self.tokenizer.decode(sample.ids).encode()).hexdigest(),
-            reference=sample.reference,
+            templated=sample.templated,
+            new_tokens=sample.new_tokens,
+            references=sample.references,
             output=outcome.output,
             score=outcome.score,
             seconds=time.perf_counter() - began,
         )
 
-    def logits(self, ids: Sequence[int], *, last: int) -> Tensor:
-        """Logits of the `last` last tokens, [last, vocab_size], under a plan for all of them."""
-        return self._session.logits(ids, last=last)
+    def logits(self, ids: Sequence[int], *, last: int, shared: int = 0) -> Tensor:
+        """Logits of the `last` last tokens, [last, vocab_size], under a plan for all of them.
 
-    def generate(self, ids: Sequence[int], max_new_tokens: int) -> list[int]:
-        """The most likely next tokens, as `LLM.generate` makes them of the whole prompt."""
-        sampling = Sampling(max_new_tokens=max_new_tokens)
-        pieces = self._session.generate(ids, sampling, end_ids=self.llm.end_ids)
+        Args:
+            ids: the whole context.
+            last: how many.
+            shared: as in `Sample`.
+        """
+        ids = list(ids)
+        cache, read = self._begin(ids, 0, min(shared, len(ids) - last))
+        return self.llm.engine.forward(torch.tensor([ids[read:]]), cache, last=last)[0]
+
+    def generate(self, ids: Sequence[int], max_new_tokens: int, *, shared: int = 0) -> list[int]:
+        """The most likely next tokens, under a plan for the whole prompt.
+
+        Args:
+            ids: the whole prompt.
+            max_new_tokens: how many at most; a token that ends an answer ends them.
+            shared: as in `Sample`.
+        """
+        ids = list(ids)
+        cache, read = self._begin(ids, max_new_tokens, min(shared, len(ids) - 1))
+        pieces = generate(
+            self.llm.engine,
+            [ids[read:]],
+            Sampling(max_new_tokens=max_new_tokens),
+            end_ids=self.llm.end_ids,
+            cache=cache,
+            contexts=[ids[:read]],
+        )
         return [piece.token for piece in pieces if piece.token is not None]
+
+    def answer(self, sample: Sample) -> str:
+        """The text that the model makes of a sample's prompt."""
+        return self.tokenizer.decode(self.generate(sample.ids, sample.new_tokens, shared=sample.shared))
 
     def forget(self) -> None:
         """Give the memory of the kept keys and values back."""
-        self._session.forget()
+        self._held = None
+
+    def _begin(self, ids: list[int], budget: int, shared: int) -> tuple[KVCache, int]:
+        """A cache under the prompt's plan with room for it and `budget` more, and how many of its tokens it holds."""
+        engine = self.llm.engine
+        engine.check_prompt(ids)
+        if shared <= 0:
+            self._held = None
+            return engine.cache([len(ids)], budget), 0
+        plan = engine.plans([len(ids)], budget)[len(ids)]
+        held = self._held
+        if held is None or held.ids != ids[:shared] or not plan.agrees_with(held.cache.rows[0].plan, shared):
+            self._held = None
+            cache = engine.cache([len(ids)], budget)
+            engine.forward(torch.tensor([ids[:shared]]), cache, last=1)
+            self._held = held = _Held(ids[:shared], cache)
+        cache = held.cache.copy(len(ids) + budget)
+        cache.replan([plan])
+        return cache, shared
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Tokens that several samples begin with, and the cache that holds them."""
+
+    ids: list[int]
+    cache: KVCache
 
 
 def run_blocks(
@@ -137,11 +198,12 @@ def _run_block(
 def block_work(block: Sequence[Sample]) -> list[Work]:
     """The work of each sample of a block under one method, when neighbours share what they begin with."""
     works = []
-    held: tuple[int, ...] = ()
+    held: tuple[int, list[int]] | None = None
     for sample in block:
-        shared = shared_prefix(held, sample.ids) if len(held) == len(sample.ids) else 0
-        works.append(Work.between(shared, len(sample.ids), sample.new_tokens))
-        held = sample.ids
+        begin = (len(sample.ids), list(sample.ids[: sample.shared])) if sample.shared else None
+        read = sample.shared if begin is not None and begin == held else 0
+        works.append(Work.between(read, len(sample.ids), sample.new_tokens))
+        held = begin
     return works
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 import torch
@@ -97,6 +97,15 @@ class KVCache:
     def select(self, rows: Sequence[int]) -> KVCache:
         """Some of the rows as a cache of their own, on the same memory."""
         return KVCache(self.config, self.storage, [self.rows[row] for row in rows])
+
+    def copy(self, capacity: int) -> KVCache:
+        """The same tokens on memory of its own, with room for `capacity` tokens a row."""
+        held = max(self.lengths)
+        shape = (*self.storage.keys.shape[:3], max(capacity, held), self.storage.keys.shape[4])
+        keys, values = (self.storage.keys.new_empty(shape) for _ in range(2))
+        keys[:, :, :, :held] = self.storage.keys[:, :, :, :held]
+        values[:, :, :, :held] = self.storage.values[:, :, :, :held]
+        return KVCache(self.config, Storage(keys, values), [replace(row) for row in self.rows])
 
     def truncate(self, length: int) -> None:
         """Forget all tokens but the first `length` of every row.

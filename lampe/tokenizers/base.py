@@ -6,6 +6,7 @@ import codecs
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -163,6 +164,7 @@ class Tokenizer(ABC):
         messages: Sequence[Message | Mapping[str, Any]],
         *,
         add_generation_prompt: bool = True,
+        answer: str = "",
         **variables: Any,
     ) -> list[int]:
         """Write a conversation with the chat template and encode it; BOS is never doubled.
@@ -172,6 +174,7 @@ class Tokenizer(ABC):
         Args:
             messages: role and content of every turn, the oldest first.
             add_generation_prompt: end with the opening of the assistant's turn.
+            answer: how the assistant's turn begins.
             variables: what else the template reads, e.g. tools=[...] or enable_thinking=False.
 
         Raises:
@@ -184,7 +187,21 @@ class Tokenizer(ABC):
             )
         named = {**self._roles.texts, **variables}
         text = self.chat_template.render(messages, add_generation_prompt, **named)
-        return self.encode(text, add_special=True, parse_special=True)
+        return self.encode(text + answer, add_special=True, parse_special=True)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the files that this tokenizer was loaded from, their names included."""
+        digest = sha256()
+        for name, content in sorted(self._files.contents.items()):
+            digest.update(f"{name}\0{len(content)}\0".encode())
+            digest.update(content)
+        return digest.hexdigest()
+
+    @property
+    def template_fingerprint(self) -> str | None:
+        """SHA-256 of the chat template's text, or None without one."""
+        return sha256(self.chat_template.text.encode()).hexdigest() if self.chat_template else None
 
     def save(self, folder: str | Path) -> None:
         """Write the files this tokenizer was loaded from, byte for byte, into `folder`."""

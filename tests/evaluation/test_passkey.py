@@ -19,7 +19,7 @@ def test_prompts_are_whole_and_of_exact_length(tiny_bos, tmp_path: Path):
     samples = list(task.samples(tokenizer, (378, 678)))
     assert len(samples) == 2 * 2 * 3 * 2
     for sample in samples:
-        key = sample.reference
+        key = sample.references[0]
         needle = f"\n\nThe pass key is {key}. Remember it. {key} is the pass key."
         prompt = tokenizer.decode(sample.ids[1:])
         assert (len(sample.ids), sample.ids[0]) == (sample.length, 255)
@@ -45,7 +45,7 @@ def test_prompts_begin_as_the_perplexity_context_of_their_place(tiny, text):
 def test_keys_follow_the_seed(tiny, text):
     def keys(**fields) -> list[str]:
         samples = Passkey(text=text, places=2, keys=3, depths=(0.5,), **fields).samples(tiny[0].tokenizer, (300,))
-        return [sample.reference for sample in samples]
+        return [sample.references[0] for sample in samples]
 
     assert keys() == keys() != keys(seed=1)
     assert len(set(keys())) == 6
@@ -56,7 +56,7 @@ def test_a_key_that_the_text_holds_is_never_drawn(tiny, tmp_path: Path):
     path = tmp_path / "numbers.txt"
     path.write_text(" ".join(f"Line {number}." for number in range(10, 99)) * 3)
     task = Passkey(text=str(path), digits=2, keys=1, places=1, depths=(0.5,))
-    assert [s.reference for s in task.samples(tiny[0].tokenizer, (300,))] == ["99"]
+    assert [s.references[0] for s in task.samples(tiny[0].tokenizer, (300,))] == ["99"]
     with pytest.raises(ConfigError, match="too few numbers of 2 digits for 2 keys; raise digits"):
         list(Passkey(text=str(path), digits=2, keys=2, places=1).samples(tiny[0].tokenizer, (300,)))
 
@@ -84,15 +84,15 @@ class Parrot:
         self.tokenizer = tokenizer
         self._answer = answer
 
-    def generate(self, ids, max_new_tokens):
-        return self.tokenizer.encode(self._answer)[:max_new_tokens]
+    def answer(self, sample):
+        return self._answer[: sample.new_tokens]
 
 
 def test_an_answer_is_right_if_its_first_number_is_the_key(tiny, text):
     tokenizer = tiny[0].tokenizer
     task = Passkey(text=text, depths=(0.5,), keys=1, places=1, max_new_tokens=9)
     (sample,) = task.samples(tokenizer, (300,))
-    key = sample.reference
+    key = sample.references[0]
     for answer, score in ((f" {key}. The", 1.0), (f" {key}7", 0.0), (f" 9 {key}", 0.0), ("", 0.0)):
         outcome = task.measure(Parrot(tokenizer, answer), sample)
         assert (outcome.score, outcome.output) == (score, answer[:9])

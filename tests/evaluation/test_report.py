@@ -24,6 +24,7 @@ def record(kind: str, label: str, length: int, score: float, **facts) -> Record:
         torch="0",
     )
     return Record(
+        name=kind,
         task={"kind": kind},
         setting=setting,
         length=length,
@@ -31,8 +32,6 @@ def record(kind: str, label: str, length: int, score: float, **facts) -> Record:
         facts=facts,
         tokens=length,
         prompt_sha256="",
-        reference=None,
-        output=None,
         score=score,
         seconds=1.0,
     )

@@ -12,7 +12,7 @@ from rich.console import Console
 from examples import demo
 from examples.demo_screen import score_line
 from examples.demo_words import missing, what_it_shows
-from lampe.evaluation import Record, Setting, Summary
+from lampe.evaluation import Passkey, Record, Setting, Summary, registry
 from tests.evaluation.tiny import checkpoint, prose
 
 LENGTHS = (160, 256, 320)
@@ -114,7 +114,7 @@ def test_the_order_of_the_work(settings):
 def summary(kind: str, **figures: dict[int, tuple[float, ...]]) -> Summary:
     scores = {(label, (n, None)): values for label, row in figures.items() for n, values in row.items()}
     lengths = sorted({length for row in figures.values() for length in row})
-    return Summary(kind, tuple(figures), tuple((length, None) for length in lengths), scores)
+    return Summary(kind, registry.get(kind), tuple(figures), tuple((length, None) for length in lengths), scores)
 
 
 def test_the_words_follow_from_the_numbers():
@@ -141,7 +141,7 @@ def test_the_words_follow_from_the_numbers():
 
 def test_the_words_for_a_part_of_the_numbers():
     curves = summary("perplexity", RoPE={16384: (math.log(5),)}, LaMPE={})
-    empty = Summary("passkey", ("RoPE",), ((8192, None),), {})
+    empty = Summary("passkey", Passkey, ("RoPE",), ((8192, None),), {})
     assert list(what_it_shows(curves, empty, 32768)) == [
         "At 16,384 tokens, inside the trained window, RoPE has perplexity 5.00.",
         "No passkey was reached in the time.",
@@ -155,7 +155,7 @@ def test_an_answer_is_shown_as_it_is():
         setting=Setting.model_construct(label="RoPE"),
         length=320,
         facts={"depth": 0.9},
-        reference="12345",
+        references=("12345",),
         output=" [bold]\n12",
         score=0.0,
         seconds=1.0,
