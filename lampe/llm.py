@@ -59,7 +59,7 @@ class LLM:
             attention = attention_backends.create(attention)
         if prefill_chunk < 1:
             raise ConfigError(f"prefill_chunk = {prefill_chunk}: expected at least 1 token")
-        self.engine = Engine(model, _bind(positional, model.config), attention, prefill_chunk)
+        self.engine = Engine(model, bind(positional, model.config), attention, prefill_chunk)
 
     @classmethod
     def load(
@@ -99,7 +99,7 @@ class LLM:
         folder = resolve(name_or_folder, revision=revision, offline=offline)
         config = read_config(folder)
         # Everything that can be refused is refused before the weights are read.
-        _bind(positional, config)
+        bind(positional, config)
         torch_device = _device(device)
         torch_dtype = checkpoint_dtype(folder) if dtype == "auto" else _dtype(dtype)
         text = load_tokenizer(folder) if tokenizer else None
@@ -252,7 +252,13 @@ class LLM:
         return many, texts, encoded
 
 
-def _bind(positional: PositionalSpec, config: ModelConfig) -> PositionalEncoding:
+def bind(positional: PositionalSpec, config: ModelConfig) -> PositionalEncoding:
+    """A positional method for a model; None is what its checkpoint was made with.
+
+    Raises:
+        UnknownNameError: there is no method of that name.
+        ConfigError: a field of it is unknown or its value is not accepted.
+    """
     if isinstance(positional, PositionalEncoding):
         return positional.bind(config)
     return positional_methods.create(positional or config.rope.scaling or "rope", config)

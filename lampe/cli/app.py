@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from lampe.cli import chat, convert, evaluate, generate, inspect, listing
+from lampe.cli import chat, compare, convert, evaluate, generate, inspect, listing
 from lampe.cli.console import dim_warnings, print_error
 
 BAD_INPUT = 2
@@ -93,3 +93,4 @@ app.command("list")(listing.list_registered)
 app.command()(inspect.inspect)
 app.command()(convert.convert)
 app.add_typer(evaluate.app)
+app.command()(compare.compare)

@@ -11,7 +11,15 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 PIPED_WIDTH = 160
 """Columns of a table that goes into a file or a pipe."""
@@ -55,6 +63,13 @@ def dim_warnings() -> Iterator[None]:
         yield
 
 
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds."""
+    minutes, rest = divmod(round(max(seconds, 0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 def spinner(task: str) -> contextlib.AbstractContextManager[Any]:
     """Show that `task` is running and for how long, where stderr is a terminal; vanishes afterwards."""
     progress = Progress(
@@ -69,13 +84,17 @@ def spinner(task: str) -> contextlib.AbstractContextManager[Any]:
     return progress
 
 
-def progress_bar() -> Progress:
-    """A bar for work whose steps are known, on stderr."""
+def progress_bar(*columns: ProgressColumn) -> Progress:
+    """A bar for work whose steps are known, on stderr.
+
+    Args:
+        columns: behind the bar, instead of the time gone.
+    """
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TimeElapsedColumn(),
+        *(columns or [TimeElapsedColumn()]),
         console=stderr,
         transient=True,
         disable=not stderr.is_terminal,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from lampe.evaluation.base import Outcome, Record, Sample, Setting, Task, TaskConfig, registry
 from lampe.evaluation.budget import Budget, Work, pair_cost
+from lampe.evaluation.needle import Needle
 from lampe.evaluation.passkey import Passkey
 from lampe.evaluation.perplexity import Perplexity
 from lampe.evaluation.report import Summary, summarise, table, write_json
 from lampe.evaluation.runner import Runner, evaluate, run_blocks
+from lampe.evaluation.sliding import SlidingPerplexity
 from lampe.evaluation.texts import python_documentation, read_text
 
 register = registry.register
@@ -16,6 +18,7 @@ create = registry.create
 
 __all__ = [
     "Budget",
+    "Needle",
     "Outcome",
     "Passkey",
     "Perplexity",
@@ -23,6 +26,7 @@ __all__ = [
     "Runner",
     "Sample",
     "Setting",
+    "SlidingPerplexity",
     "Summary",
     "Task",
     "TaskConfig",

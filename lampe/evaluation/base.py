@@ -176,7 +176,7 @@ class Task(ABC):
 
     @abstractmethod
     def samples(self, tokenizer: Tokenizer, lengths: Sequence[int]) -> Iterator[Sample]:
-        """All samples for these lengths, in tokens; those of one trial and length follow each other.
+        """All samples for these lengths, in tokens, trial by trial; those of one trial and length follow each other.
 
         Raises:
             ConfigError: a length, or the text, does not do for this task.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import warnings
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from lampe.errors import ConfigError
-from lampe.evaluation.texts import python_documentation, read_text
+from lampe.evaluation.texts import python_documentation, read_text, text_files
 from lampe.tokenizers import Tokenizer
 
 BREAK = re.compile(r"""[.!?]["”’')\]]*(?=\s)|(?<=\S)(?=\s*\n\s*\n)""")
@@ -20,6 +22,7 @@ class Prose:
     """A tokenised text.
 
     Attributes:
+        name: of the file it came from, or "python" for Python's documentation.
         text: what the ids say.
         ids: token ids, without what the tokenizer adds.
         prefix: what the tokenizer puts before any text (BOS), which every context begins with.
@@ -30,6 +33,19 @@ class Prose:
     ids: tuple[int, ...]
     prefix: tuple[int, ...]
     breaks: tuple[int, ...]
+    name: str = ""
+
+    @classmethod
+    def documents(cls, sources: str | Sequence[str] | None, tokenizer: Tokenizer) -> list[Prose]:
+        """Tokenise a file, every .txt file of a folder, or several of either, each by itself.
+
+        Raises:
+            ConfigError: a text cannot be read.
+        """
+        if sources is None:
+            return [cls.load(None, tokenizer)]
+        files = [file for source in ([sources] if isinstance(sources, str) else sources) for file in text_files(source)]
+        return [cls.of(read_text(file), tokenizer, name=file.name) for file in files]
 
     @classmethod
     def load(cls, source: str | None, tokenizer: Tokenizer) -> Prose:
@@ -38,10 +54,12 @@ class Prose:
         Raises:
             ConfigError: the text cannot be read.
         """
-        return cls.of(python_documentation() if source is None else read_text(source), tokenizer)
+        if source is None:
+            return cls.of(python_documentation(), tokenizer, name="python")
+        return cls.of(read_text(source), tokenizer, name=Path(source).name)
 
     @classmethod
-    def of(cls, text: str, tokenizer: Tokenizer) -> Prose:
+    def of(cls, text: str, tokenizer: Tokenizer, *, name: str = "") -> Prose:
         """Tokenise a text."""
         ids = tokenizer.encode(text, add_special=False)
         stream = tokenizer.stream(skip_special=False)
@@ -53,7 +71,7 @@ class Prose:
             after.setdefault(written, count)
         ends = {match.end() for match in BREAK.finditer(text)}
         breaks = (count for position, count in after.items() if position in ends)
-        return cls(text, tuple(ids), _prefix(tokenizer), tuple(breaks))
+        return cls(text, tuple(ids), _prefix(tokenizer), tuple(breaks), name)
 
     def context(self, end: int, length: int) -> tuple[int, ...]:
         """`length` tokens that end with the text's token `end - 1`; the prefix is among them."""
@@ -91,6 +109,30 @@ class Prose:
     def breaks_from(self, position: int) -> Sequence[int]:
         """The breaks at `position` and after it."""
         return self.breaks[bisect_left(self.breaks, position) :]
+
+
+def long_enough(documents: Sequence[Prose], tokens: int, task: str) -> list[Prose]:
+    """The documents that have so many tokens; warns of those that have not.
+
+    Raises:
+        ConfigError: none has.
+    """
+    kept = [prose for prose in documents if len(prose.prefix) + len(prose.ids) >= tokens]
+    short = [f"{prose.name or 'the text'} ({len(prose.ids)} tokens)" for prose in documents if prose not in kept]
+    if not kept:
+        raise ConfigError(
+            f"task {task!r}: {', '.join(short)} is too short; {tokens} tokens are needed: give a longer text, shorter "
+            "contexts or fewer places"
+        )
+    if short:
+        warnings.warn(
+            f"task {task!r} leaves out {', '.join(short)}: {tokens} tokens are needed", ShortTextWarning, stacklevel=2
+        )
+    return kept
+
+
+class ShortTextWarning(UserWarning):
+    """A document is too short for the contexts that are wanted of it, and is left out."""
 
 
 def _prefix(tokenizer: Tokenizer) -> tuple[int, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lampe.evaluation.base import Fact, Record, Task, registry
+from lampe.files import write_whole
 
 Column = tuple[int, Fact | None]
 """A length in tokens, and the value of the fact that figures are split by, or None for all values."""
@@ -127,14 +127,8 @@ def write_json(path: Path, records: Sequence[Record], about: dict[str, Any] | No
     names = dict.fromkeys(record.name for record in records)
     figures = {name: _figures(summarise(records, name)) for name in names}
     content = {**(about or {}), "figures": figures, "records": [record.model_dump(mode="json") for record in records]}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     # JSON has no infinity and no NaN: a loss that is neither number becomes null.
-    try:
-        partial.write_bytes(to_json(content, indent=2, inf_nan_mode="null") + b"\n")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, to_json(content, indent=2, inf_nan_mode="null") + b"\n")
 
 
 def _figures(summary: Summary) -> dict[str, dict[str, dict[str, Any]]]:

@@ -35,16 +35,25 @@ def read_text(path: str | Path) -> str:
     Raises:
         ConfigError: the path does not exist, holds no text, or is not UTF-8.
     """
+    text = "\n\n".join(filter(None, map(_read_file, text_files(path))))
+    if not text:
+        raise ConfigError(f"text {path}: there is nothing in it but white space")
+    return text
+
+
+def text_files(path: str | Path) -> list[Path]:
+    """The file itself, or the .txt files of a folder in the order of their names.
+
+    Raises:
+        ConfigError: the path does not exist, or the folder holds no .txt file.
+    """
     path = Path(path)
     if not path.exists():
         raise ConfigError(f"text {path}: there is no such file or folder")
     files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
     if not files:
         raise ConfigError(f"text {path}: the folder holds no .txt file")
-    text = "\n\n".join(filter(None, map(_read_file, files)))
-    if not text:
-        raise ConfigError(f"text {path}: there is nothing in it but white space")
-    return text
+    return files
 
 
 def _read_file(path: Path) -> str:

@@ -44,7 +44,7 @@ def test_the_same_tokens_are_scored_at_every_length(tiny, text):
     assert [(s.trial, s.length) for s in samples] == [(0, 40), (0, 90), (1, 40), (1, 90)]
     assert samples[0].ids == samples[1].ids[-40:]
     assert samples[2].ids == samples[3].ids[-40:] != samples[0].ids
-    assert samples[0].facts == {"place": 0, "end": samples[1].facts["end"]}
+    assert samples[0].facts == {"document": "river.txt", "place": 0, "end": samples[1].facts["end"]}
 
 
 def test_the_figure_is_the_exponential_of_the_mean_loss():

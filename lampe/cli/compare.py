@@ -1,0 +1,151 @@
+"""`lampe compare`: models x methods x tasks x lengths, from one file, into one folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic_core import to_json
+from rich.progress import ProgressColumn, Task
+from rich.text import Text
+
+from lampe.cli import options
+from lampe.cli.console import clock, print_json, progress_bar, spinner, stderr, stdout
+from lampe.errors import ConfigError
+from lampe.evaluation import Budget, Record, Sample, pair_cost
+from lampe.evaluation.compare import Plan, Store, Unit, read_experiment, run
+from lampe.evaluation.compare.run import pace
+from lampe.files import write_whole
+
+INTERRUPTED = 130
+QUIET_SECONDS = 60.0
+"""How often a run whose output goes to a file says how far it is."""
+
+LEARNED_FROM = 64
+"""Earlier scores of a method that the estimate of the time begins with, at most."""
+
+
+def compare(
+    experiment: Annotated[Path, typer.Argument(metavar="FILE", help="The experiment, a YAML or JSON file.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Of the results. Default: out/NAME for NAME.yaml.")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(metavar="N", min=0, help="Begin nothing that would end later; run again to go on.")
+    ] = None,
+    report: Annotated[
+        bool, typer.Option("--report", help="Measure nothing; write the report of what is there.")
+    ] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Measure models under several positional methods on several tasks, and report what differs.
+
+    Each score is appended to FOLDER/results.jsonl as it is made. Killed or stopped, the same command goes on where it
+    was and ends with the same file. FOLDER/report.html holds tables, pictures and what made them.
+
+    [dim]lampe compare examples/smollm2/quick.yaml[/dim]
+    """
+    wanted = read_experiment(experiment)
+    folder = out or Path("out") / experiment.stem
+    with spinner("making the prompts") as progress:
+        plan = Plan.make(wanted, started=lambda name: progress.update(0, description=f"making the prompts of {name}"))
+    with Store(folder) as store:
+        plan.check(store.records, store.path)
+        interrupted = False
+        if not report:
+            write_whole(folder / "experiment.json", to_json(plan.about, indent=2) + b"\n")
+            interrupted = _measure(plan, store, minutes)
+        records = [store.records[key] for key in plan.keys if key in store.records]
+    _report(plan, folder, records, as_json=as_json)
+    if interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+def _measure(plan: Plan, store: Store, minutes: float | None) -> bool:
+    """Run what is left; whether Ctrl-C ended it."""
+    left = plan.left(store.records.__contains__)
+    todo = {(unit.cell, key): (unit, work) for unit in left for key, work in zip(unit.keys, unit.works, strict=True)}
+    stderr.print(foreseen(plan, store, [work for _, work in todo.values()]))
+    budget = _budget(plan, store, None if minutes is None else 60 * minutes)
+    total = len(plan.keys)
+    interrupted = False
+    with progress_bar(LeftColumn(budget, todo)) as progress:
+        bar = progress.add_task("loading the model", total=total, completed=total - len(todo))
+        said = time.monotonic()
+
+        def started(unit: Unit, sample: Sample) -> None:
+            cell = unit.cell
+            of = f"{cell.model}, " if len(plan.subjects) > 1 else ""
+            progress.update(bar, description=f"{of}{cell.method}: {sample.task.name} at {cell.length:,}")
+
+        try:
+            for unit, key, _ in run(plan, store, budget, started=started):
+                todo.pop((unit.cell, key))
+                progress.advance(bar)
+                if not stderr.is_terminal and time.monotonic() - said > QUIET_SECONDS:
+                    said = time.monotonic()
+                    stderr.print(f"{total - len(todo):,} of {total:,} scores, {_left(budget, todo)}")
+        except KeyboardInterrupt:
+            interrupted = True
+    if todo:
+        reason = "interrupted" if interrupted else "the time is up"
+        stderr.print(
+            f"{reason}: {total - len(todo):,} of {total:,} scores are there; the same command goes on", style="dim"
+        )
+    return interrupted
+
+
+def foreseen(plan: Plan, store: Store, left: Sequence[Any]) -> str:
+    """What a run will cost, before it begins."""
+    tokens, steps = sum(work.tokens for work in left), sum(work.steps for work in left)
+    done = len(plan.keys) - len(left)
+    parts = [
+        f"{len(plan.subjects)} model{'s' * (len(plan.subjects) > 1)}, {len(plan.experiment.methods)} methods, "
+        f"{len(plan.experiment.tasks)} tasks: {len(plan.keys):,} scores"
+    ]
+    if done:
+        parts.append(f"{done:,} are in {store.path}")
+    if left:
+        parts.append(f"to read {tokens:,} tokens and make at most {steps:,}")
+    return "; ".join(parts)
+
+
+class LeftColumn(ProgressColumn):
+    """Time gone and the time that is still to come."""
+
+    max_refresh = 0.5
+
+    def __init__(self, budget: Budget, todo: dict[Any, tuple[Unit, Any]]):
+        super().__init__()
+        self._budget, self._todo = budget, todo
+
+    def render(self, task: Task) -> Text:
+        return Text(_left(self._budget, self._todo))
+
+
+def _left(budget: Budget, todo: dict[Any, tuple[Unit, Any]]) -> str:
+    seconds = budget.predict((pace(unit), work) for unit, work in todo.values())
+    gone = f"{clock(budget.elapsed)} gone"
+    return f"{gone}, {clock(min(seconds, budget.left))} left" if seconds else gone
+
+
+def _budget(plan: Plan, store: Store, seconds: float | None) -> Budget:
+    """A budget that knows how long the scores took that are there."""
+    budget = Budget(seconds, pair_cost(next(iter(plan.subjects.values())).config))
+    known = store.seconds()
+    learned: dict[str, int] = {}
+    for unit in plan.units:
+        for key, work in zip(unit.keys, unit.works, strict=True):
+            if key in known and learned.get(pace(unit), 0) < LEARNED_FROM:
+                learned[pace(unit)] = learned.get(pace(unit), 0) + 1
+                budget.observe(pace(unit), work, known[key])
+    return budget
+
+
+def _report(plan: Plan, folder: Path, records: Sequence[Record], *, as_json: bool) -> None:
+    if not records:
+        raise ConfigError(f"{folder} holds no scores yet")
+    print_json({"records": len(records)}) if as_json else stdout().print(f"{len(records)} scores in {folder}")

@@ -1,0 +1,237 @@
+"""What is to be compared, as one file says it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+from pydantic import Field, SerializeAsAny, field_validator, model_validator
+
+from lampe import positional
+from lampe.config import FrozenModel, PositionalConfig
+from lampe.errors import ConfigError, LampeError, closest
+from lampe.evaluation.base import Task, TaskConfig, registry
+from lampe.registry import validate
+
+Length = Annotated[int, Field(ge=1, le=2**24)]
+CHECKPOINT_METHOD = "checkpoint"
+
+
+class ModelEntry(FrozenModel):
+    """One checkpoint and how it runs.
+
+    Attributes:
+        checkpoint: a folder, or a name on the hub.
+        label: how tables call it; None is the last part of `checkpoint`.
+        dtype: as for `LLM.load`, like the fields below.
+    """
+
+    checkpoint: str = Field(min_length=1)
+    label: str | None = Field(default=None, min_length=1)
+    dtype: str = "auto"
+    device: str = "auto"
+    attention: str | dict[str, Any] = "auto"
+    prefill_chunk: int = Field(default=4096, ge=1)
+    revision: str | None = None
+
+    @property
+    def name(self) -> str:
+        """How tables call it."""
+        return self.label or Path(self.checkpoint).name
+
+
+class TaskEntry(FrozenModel):
+    """One task and where it is measured.
+
+    Attributes:
+        task: the config of a registered task.
+        lengths: instead of those of the experiment.
+        limit: only the first so many trials of each length, or of the lengths it names. Raising it later adds
+            trials, and those before stay what they are.
+    """
+
+    task: SerializeAsAny[TaskConfig]
+    lengths: tuple[Length, ...] | None = Field(default=None, min_length=1)
+    limit: Annotated[int, Field(ge=1)] | dict[Length, Annotated[int, Field(ge=0)]] | None = None
+
+    @field_validator("task", mode="before")
+    @classmethod
+    def _registered(cls, value: Any) -> Any:
+        return registry.config(value)
+
+    @field_validator("lengths")
+    @classmethod
+    def _ascending(cls, value: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        return None if value is None else tuple(sorted(set(value)))
+
+    def create(self) -> Task:
+        """The task."""
+        return registry.create(self.task)
+
+    def trials(self, length: int) -> float:
+        """How many trials of a length are wanted; infinite for all that there are."""
+        limit = self.limit.get(length) if isinstance(self.limit, dict) else self.limit
+        return float("inf") if limit is None else limit
+
+
+class Experiment(FrozenModel):
+    """Everything that one results folder holds: every model under every method on every task at every length.
+
+    Attributes:
+        title: of the report.
+        models: checkpoints; a name or folder stands for a whole entry.
+        methods: label to positional method: a name, or `kind` and fields; "checkpoint" is what a model was made with.
+        tasks: a name, or `kind` and fields of a task, and beside them `lengths` and `limit` (see `TaskEntry`). An entry
+            with `suite` instead of `kind` stands for all tasks of that benchmark, `without` for those it leaves out.
+        lengths: in tokens.
+        fit_length: set every method for each length it is measured at (`PositionalEncoding.for_length`); fields given
+            by hand stay.
+        baseline: label of the method that the others are compared with; None is the first.
+        resamples: of the bootstrap.
+    """
+
+    title: str = "Long-context methods compared"
+    models: tuple[ModelEntry, ...] = Field(min_length=1)
+    methods: dict[str, SerializeAsAny[PositionalConfig] | None] = Field(min_length=1)
+    tasks: tuple[TaskEntry, ...] = Field(min_length=1)
+    lengths: tuple[Length, ...] = Field(min_length=1)
+    fit_length: bool = True
+    baseline: str | None = None
+    resamples: int = Field(default=2000, ge=100)
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _named_models(cls, value: Any) -> Any:
+        entries = [value] if isinstance(value, (str, Mapping)) else value
+        if not isinstance(entries, (list, tuple)):
+            return entries
+        return [{"checkpoint": entry} if isinstance(entry, str) else entry for entry in entries]
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _registered_methods(cls, value: Any) -> Any:
+        if isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value):
+            value = {name: name for name in value}
+        if not isinstance(value, Mapping):
+            return value
+        return {str(label): _method(str(label), spec) for label, spec in value.items()}
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _expanded(cls, value: Any) -> Any:
+        if not isinstance(value, (list, tuple)):
+            return value
+        return [entry for item in value for entry in _entries(item)]
+
+    @field_validator("lengths")
+    @classmethod
+    def _ascending(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(sorted(set(value)))
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Experiment:
+        for noun, names in (
+            ("model", [model.name for model in self.models]),
+            ("task", [entry.create().name for entry in self.tasks]),
+        ):
+            twice = next((name for name in names if names.count(name) > 1), None)
+            if twice is not None:
+                raise ValueError(f"{noun} {twice!r} comes twice: give one of them a label of its own")
+        if self.baseline is not None and self.baseline not in self.methods:
+            near = closest(self.baseline, self.methods)
+            raise ValueError(f"baseline = {self.baseline!r}: no such method{near}; methods: {', '.join(self.methods)}")
+        return self
+
+    @property
+    def reference(self) -> str:
+        """The label of the method that the others are compared with."""
+        return self.baseline or next(iter(self.methods))
+
+    def lengths_of(self, entry: TaskEntry) -> tuple[int, ...]:
+        """The lengths that a task is measured at."""
+        return tuple(n for n in entry.lengths or self.lengths if entry.trials(n))
+
+
+def read_experiment(path: str | Path) -> Experiment:
+    """Read an experiment from a YAML or JSON file.
+
+    Raises:
+        ConfigError: the file cannot be read, or a field, a method or a task in it is not accepted.
+    """
+    import yaml
+
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except OSError as error:
+        raise ConfigError(f"experiment {path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        raise ConfigError(f"experiment {path} is no {'JSON' if path.suffix == '.json' else 'YAML'}: {error}") from None
+    if not isinstance(content, Mapping) or not all(isinstance(key, str) for key in content):
+        raise ConfigError(f"experiment {path} holds no fields: {', '.join(Experiment.model_fields)} would be accepted")
+    return validate(Experiment, content, f"experiment {path}")
+
+
+def _method(label: str, spec: Any) -> Any:
+    if spec is None or spec == CHECKPOINT_METHOD:
+        return None
+    if not isinstance(spec, (str, Mapping, PositionalConfig)):
+        raise ValueError(f"method {label!r} = {spec!r}: a name, or kind and fields, would be accepted")
+    try:
+        return positional.registry.config(spec)
+    except LampeError as error:
+        raise ValueError(f"method {label!r}: {error}") from None
+
+
+def _entries(item: Any) -> list[Any]:
+    """An item of `tasks` as task entries: one, or one for each task of a suite."""
+    if isinstance(item, (str, TaskConfig)):
+        return [{"task": item}]
+    if not isinstance(item, Mapping) or "task" in item:
+        return [item]
+    fields = dict(item)
+    where = {name: fields.pop(name) for name in ("lengths", "limit") if name in fields}
+    if "suite" in fields:
+        return [{"task": task, **where} for task in _suite(fields)]
+    return [{"task": fields, **where}]
+
+
+def _suite(fields: dict[str, Any]) -> list[dict[str, Any]]:
+    """The tasks of a suite, each with those of the given fields that it has."""
+    suite, without = fields.pop("suite"), fields.pop("without", [])
+    classes = [entry.cls for entry in registry.entries()]
+    suites = sorted({cls.suite for cls in classes if cls.suite})
+    if suite not in suites:
+        raise ValueError(f"unknown suite {suite!r}{closest(str(suite), suites)}; there are: {', '.join(suites)}")
+    members = [task for cls in classes if cls.suite == suite for task in _members(cls)]
+    names = {_member_name(task) for task in members}
+    if not isinstance(without, (list, tuple)) or not names.issuperset(map(str, without)):
+        raise ValueError(
+            f"suite {suite!r}: without = {without!r}: a list of these is accepted: {', '.join(sorted(names))}"
+        )
+    known = {name for task in members for name in registry.get(task["kind"]).Config.model_fields}
+    unknown = next((name for name in fields if name not in known or name in ("kind", "label", "dataset")), None)
+    if unknown is not None:
+        raise ValueError(f"suite {suite!r}: no task of it has a field {unknown!r}{closest(unknown, known)}")
+    return [
+        {
+            **task,
+            **{name: value for name, value in fields.items() if name in registry.get(task["kind"]).Config.model_fields},
+        }
+        for task in members
+        if _member_name(task) not in without
+    ]
+
+
+def _members(cls: type[Task]) -> list[dict[str, Any]]:
+    """A task, or one for each data set that it reads."""
+    kind = {"kind": cls.Config.model_fields["kind"].default}
+    dataset = cls.Config.model_fields.get("dataset")
+    return [kind] if dataset is None else [{**kind, "dataset": name} for name in get_args(dataset.annotation)]
+
+
+def _member_name(task: Mapping[str, Any]) -> str:
+    return str(task.get("dataset", task["kind"]))

@@ -1,0 +1,220 @@
+"""All that an experiment will measure, known and checked before any of it is."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lampe.checkpoint import fingerprint, read_config, resolve
+from lampe.config import ModelConfig
+from lampe.errors import ConfigError, PlanError
+from lampe.evaluation.base import Record, Sample, Task
+from lampe.evaluation.budget import Work
+from lampe.evaluation.compare.experiment import Experiment, ModelEntry, TaskEntry
+from lampe.evaluation.compare.store import make_key
+from lampe.evaluation.runner import block_work
+from lampe.llm import bind
+from lampe.positional import PositionalEncoding
+from lampe.tokenizers import Tokenizer, load_tokenizer
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A checkpoint that is known, but whose weights are not loaded.
+
+    Attributes:
+        entry: how the experiment names it.
+        folder: where it lies.
+        fingerprint: of its weights.
+    """
+
+    entry: ModelEntry
+    folder: Path
+    config: ModelConfig
+    tokenizer: Tokenizer = field(repr=False)
+    fingerprint: str
+
+    @classmethod
+    def find(cls, entry: ModelEntry) -> Subject:
+        """Look a checkpoint up.
+
+        Raises:
+            LampeError: there is none, or its config or tokenizer does not do.
+        """
+        folder = resolve(entry.checkpoint, revision=entry.revision)
+        return cls(entry, folder, read_config(folder), load_tokenizer(folder), fingerprint(folder))
+
+
+class Cell(NamedTuple):
+    """Where a sample is measured: by which model, under which method, for how many tokens."""
+
+    model: str
+    method: str
+    length: int
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The samples of one task, trial and length, under one method: what runs together.
+
+    Attributes:
+        cell: where.
+        samples: what; all of them, whether they are done or not.
+        keys: of their records.
+        works: what each costs when all are measured.
+    """
+
+    cell: Cell
+    samples: Sequence[Sample]
+    keys: Sequence[str]
+    works: Sequence[Work]
+
+    def without(self, done: Callable[[str], bool]) -> Unit:
+        """What is left of it; what the shared tokens cost then falls on the first sample left."""
+        kept = [(sample, key) for sample, key in zip(self.samples, self.keys, strict=True) if not done(key)]
+        samples = [sample for sample, _ in kept]
+        return replace(self, samples=samples, keys=[key for _, key in kept], works=block_work(samples))
+
+
+@dataclass
+class Plan:
+    """An experiment with its models found, its methods set and its prompts made.
+
+    Attributes:
+        methods: what every cell runs under.
+        units: in the order in which they run: model by model, trial by trial, so that an early end leaves every method
+            with the same samples.
+    """
+
+    experiment: Experiment
+    subjects: dict[str, Subject]
+    methods: dict[Cell, PositionalEncoding] = field(repr=False)
+    units: list[Unit] = field(repr=False)
+
+    @classmethod
+    def make(cls, experiment: Experiment, *, started: Callable[[str], None] | None = None) -> Plan:
+        """Check everything and make all prompts.
+
+        Args:
+            experiment: what is wanted.
+            started: called with the name of each task before its prompts are made.
+
+        Raises:
+            LampeError: a model, a method at some length, a task or its data does not do.
+        """
+        plan = cls(experiment, {}, {}, [])
+        for entry in experiment.models:
+            subject = plan.subjects[entry.name] = Subject.find(entry)
+            plan._set_methods(subject)
+        for name, subject in plan.subjects.items():
+            blocks = [
+                (index, block)
+                for index, task in enumerate(experiment.tasks)
+                for block in _blocks(
+                    experiment, task, subject.tokenizer, f"{name}: " if len(plan.subjects) > 1 else "", started
+                )
+            ]
+            blocks.sort(key=lambda item: (item[1][0].trial, item[1][0].length, item[0]))
+            for _, block in blocks:
+                plan.units += _units(name, list(experiment.methods), block, subject.tokenizer)
+        return plan
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of all records, in the order of the finished file."""
+        return [key for unit in self.units for key in unit.keys]
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """The experiment with every default written out, and the checkpoints that it found."""
+        return {
+            "experiment": self.experiment.model_dump(mode="json"),
+            "models": {
+                name: {
+                    "fingerprint": subject.fingerprint,
+                    "tokenizer": subject.tokenizer.fingerprint,
+                    "template": subject.tokenizer.template_fingerprint,
+                    "window": subject.config.rope.original_window,
+                }
+                for name, subject in self.subjects.items()
+            },
+            "scores": sum(len(unit.keys) for unit in self.units),
+        }
+
+    def left(self, done: Callable[[str], bool]) -> list[Unit]:
+        """The units of which something is still to be measured."""
+        return [rest for unit in self.units if (rest := unit.without(done)).samples]
+
+    def check(self, records: dict[str, Record], where: Path) -> None:
+        """Refuse a results file that this experiment would not make.
+
+        Raises:
+            ConfigError: names a score that has no place in it.
+        """
+        samples = {key: sample for unit in self.units for key, sample in zip(unit.keys, unit.samples, strict=True)}
+        for key, record in records.items():
+            sample = samples.get(key)
+            known = sample is not None and sample.task.config.model_dump(mode="json") == record.task
+            if not known:
+                raise ConfigError(
+                    f"{where} holds the scores of another experiment: {record.name} of {record.setting.label} at "
+                    f"{record.length} tokens, trial {record.trial}, is not part of this one; name another folder with "
+                    "--out, or take back what was changed in the experiment"
+                )
+
+    def _set_methods(self, subject: Subject) -> None:
+        lengths = sorted({n for entry in self.experiment.tasks for n in self.experiment.lengths_of(entry)})
+        for label, config in self.experiment.methods.items():
+            for length in lengths:
+                method = bind(config, subject.config)
+                if self.experiment.fit_length and config is not None:
+                    method = method.for_length(length)
+                try:
+                    with warnings.catch_warnings():
+                        warnings.simplefilter("ignore")
+                        method.plan(length)
+                except PlanError as error:
+                    raise ConfigError(f"method {label!r} at {length} tokens: {error}") from None
+                self.methods[Cell(subject.entry.name, label, length)] = method
+
+
+def _blocks(
+    experiment: Experiment, entry: TaskEntry, tokenizer: Tokenizer, prefix: str, started: Callable[[str], None] | None
+) -> Iterator[list[Sample]]:
+    """The samples of a task that are wanted, by trial and length."""
+    task: Task = entry.create()
+    lengths = experiment.lengths_of(entry)
+    if not lengths:
+        return
+    if started:
+        started(f"{prefix}{task.name}")
+    last = max(entry.trials(length) for length in lengths)
+    for (trial, length), block in groupby(task.samples(tokenizer, lengths), key=lambda item: (item.trial, item.length)):
+        if trial >= last:
+            return
+        if trial < entry.trials(length):
+            # Ids in four bytes each: an experiment may hold millions.
+            yield [replace(sample, ids=array("I", sample.ids)) for sample in block]
+
+
+def _units(model: str, methods: Sequence[str], block: Sequence[Sample], tokenizer: Tokenizer) -> Iterator[Unit]:
+    first = block[0]
+    prompts = [hashlib.sha256(tokenizer.decode(sample.ids).encode()).hexdigest() for sample in block]
+    for label in methods:
+        keys = [
+            make_key(model, label, sample.task.name, sample.length, sample.trial, dict(sample.facts), prompt)
+            for sample, prompt in zip(block, prompts, strict=True)
+        ]
+        twice = next((sample for sample, key in zip(block, keys, strict=True) if keys.count(key) > 1), None)
+        if twice is not None:
+            raise ConfigError(
+                f"task {twice.task.name!r} makes the same sample twice at {twice.length} tokens, trial {twice.trial}: "
+                f"{dict(twice.facts)}; its facts must tell samples of one prompt apart"
+            )
+        yield Unit(Cell(model, label, first.length), block, keys, block_work(block))

@@ -1,0 +1,122 @@
+"""Measures what is left of an experiment, and keeps every score as it is made."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+
+from lampe.errors import ConfigError
+from lampe.evaluation.base import Record, Sample
+from lampe.evaluation.budget import Budget
+from lampe.evaluation.compare.plan import Cell, Plan, Subject, Unit
+from lampe.evaluation.compare.store import Store
+from lampe.evaluation.runner import Runner
+from lampe.llm import LLM
+from lampe.positional import PositionalEncoding, PositionWarning
+
+Started = Callable[[Unit, Sample], None]
+
+
+class Bench:
+    """A loaded model that measures units; every method runs on the same weights.
+
+    Args:
+        subject: which model.
+        methods: of its cells.
+
+    Raises:
+        LampeError: it cannot be loaded.
+    """
+
+    def __init__(self, subject: Subject, methods: dict[Cell, PositionalEncoding]):
+        entry = subject.entry
+        self.subject = subject
+        self._llm = LLM.load(
+            subject.folder,
+            dtype=entry.dtype,
+            device=entry.device,
+            attention=entry.attention,
+            prefill_chunk=entry.prefill_chunk,
+        )
+        self._runners = {
+            cell: Runner(
+                self._llm.with_positional(method), cell.method, model=cell.model, fingerprint=subject.fingerprint
+            )
+            for cell, method in methods.items()
+            if cell.model == entry.name
+        }
+
+    def check(self, records: Sequence[Record]) -> None:
+        """Refuse to add to scores that were made otherwise than these will be.
+
+        Raises:
+            ConfigError: names what differs.
+        """
+        for record in records:
+            if record.setting.model != self.subject.entry.name:
+                continue
+            cell = Cell(record.setting.model, record.setting.label, record.length)
+            now, then = self._runners[cell].setting.model_dump(), record.setting.model_dump()
+            differing = [f"{name} was {then[name]!r} and is {now[name]!r}" for name in now if now[name] != then[name]]
+            if differing:
+                raise ConfigError(
+                    f"the folder holds scores of {cell.method} at {cell.length} tokens that were made otherwise: "
+                    f"{'; '.join(differing)}; name another folder with --out"
+                )
+
+    def measure(self, unit: Unit, *, started: Started | None = None) -> Iterator[Record]:
+        """Measure the samples of a unit one after another."""
+        runner = self._runners[unit.cell]
+        try:
+            for sample in unit.samples:
+                if started:
+                    started(unit, sample)
+                with warnings.catch_warnings():
+                    # That methods leave the trained window is what a comparison shows.
+                    warnings.simplefilter("ignore", PositionWarning)
+                    record = runner.run(sample)
+                yield record
+        finally:
+            runner.forget()
+
+
+def run(
+    plan: Plan, store: Store, budget: Budget, *, started: Started | None = None
+) -> Iterator[tuple[Unit, str, Record]]:
+    """Measure what the store does not hold, model by model, and add each record to it.
+
+    Args:
+        plan: of the experiment.
+        store: open.
+        budget: learns how long things take; a unit that does not fit into it any more ends the run.
+        started: called before each measurement.
+
+    Yields:
+        The unit, the key and the record of each sample.
+
+    Raises:
+        ConfigError: the store holds scores of another experiment, or made otherwise.
+    """
+    plan.check(store.records, store.path)
+    left = plan.left(store.records.__contains__)
+    for name, subject in plan.subjects.items():
+        units = [unit for unit in left if unit.cell.model == name]
+        if not units:
+            continue
+        bench = Bench(subject, plan.methods)
+        bench.check(list(store.records.values()))
+        for unit in units:
+            if not budget.admits((pace(unit), work) for work in unit.works):
+                return
+            records = bench.measure(unit, started=started)
+            for record, key, work in zip(records, unit.keys, unit.works, strict=True):
+                store.add(record)
+                budget.observe(pace(unit), work, record.seconds)
+                yield unit, key, record
+        del bench
+    store.arrange(plan.keys)
+
+
+def pace(unit: Unit) -> str:
+    """What units go equally fast: those of one model under one method."""
+    return f"{unit.cell.model} {unit.cell.method}"
