@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from lampe.evaluation.ruler.common_words import CommonWords
+from lampe.evaluation.ruler.frequent_words import FrequentWords
 from lampe.evaluation.ruler.niah import (
     Niah,
     NiahMultikey1,
@@ -13,11 +15,13 @@ from lampe.evaluation.ruler.niah import (
     NiahSingle2,
     NiahSingle3,
 )
+from lampe.evaluation.ruler.qa import HotpotQa, SquadQa
 from lampe.evaluation.ruler.tracking import VariableTracking
-from lampe.evaluation.ruler.words import FrequentWords
 
 __all__ = [
+    "CommonWords",
     "FrequentWords",
+    "HotpotQa",
     "Niah",
     "NiahMultikey1",
     "NiahMultikey2",
@@ -27,5 +31,6 @@ __all__ = [
     "NiahSingle1",
     "NiahSingle2",
     "NiahSingle3",
+    "SquadQa",
     "VariableTracking",
 ]

@@ -1,4 +1,4 @@
-"""RULER's tasks that count words."""
+"""RULER's frequent words extraction."""
 
 from __future__ import annotations
 
