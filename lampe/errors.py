@@ -50,8 +50,9 @@ class MissingExtraError(LampeError, ImportError):
 
 def closest(name: str, known: Iterable[str]) -> str:
     """Return " (did you mean 'x'?)" for the nearest of `known`, or an empty string when none is near."""
-    near = difflib.get_close_matches(name.lower(), sorted(known), n=1, cutoff=0.5)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    names = {candidate.lower(): candidate for candidate in sorted(known)}
+    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+    return f" (did you mean {names[near[0]]!r}?)" if near else ""
 
 
 def explain(error: ValidationError, subject: str, fields: Iterable[str]) -> str:

@@ -150,8 +150,12 @@ class Experiment(FrozenModel):
         return self.baseline or next(iter(self.methods))
 
     def lengths_of(self, entry: TaskEntry) -> tuple[int, ...]:
-        """The lengths that a task is measured at."""
-        return tuple(n for n in entry.lengths or self.lengths if entry.trials(n))
+        """The lengths that a task's prompts are made for; a limit of 0 leaves one out after that.
+
+        What a task makes for one length may depend on the longest (the places where perplexity's contexts end), so that
+        a limit must not change which lengths it is asked for.
+        """
+        return entry.lengths or self.lengths
 
 
 def read_experiment(path: str | Path) -> Experiment:

@@ -190,8 +190,6 @@ def _blocks(
     """The samples of a task that are wanted, by trial and length."""
     task: Task = entry.create()
     lengths = experiment.lengths_of(entry)
-    if not lengths:
-        return
     if started:
         started(f"{prefix}{task.name}")
     last = max(entry.trials(length) for length in lengths)

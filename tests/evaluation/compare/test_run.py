@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import json
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from lampe.errors import ConfigError
+from lampe.evaluation import Budget, Passkey, evaluate
+from lampe.evaluation.compare import Experiment, Plan, Store, read_records, run
+from lampe.evaluation.compare.store import key_of
+
+
+def finish(experiment: Experiment, folder: Path, *, after: int | None = None) -> int:
+    """Run an experiment, or so many scores of it as one that is killed then; how many were made."""
+    plan, made = Plan.make(experiment), 0
+    with Store(folder) as store:
+        for _ in run(plan, store, Budget(None, 0.001)):
+            made += 1
+            if made == after:
+                break
+    return made
+
+
+@pytest.fixture
+def undisturbed(experiment, tmp_path: Path) -> bytes:
+    """The results file of one run."""
+    assert finish(experiment, tmp_path / "whole") == 60
+    return (tmp_path / "whole" / "results.jsonl").read_bytes()
+
+
+def test_every_method_meets_the_same_prompts_in_the_order_of_trials(undisturbed, tmp_path: Path):
+    records = list(read_records(tmp_path / "whole" / "results.jsonl"))
+    cells = [(r.trial, r.length, r.name, r.setting.label) for r in records]
+    order = [
+        (trial, length, name, label)
+        for trial in (0, 1)
+        for length in (200, 320)
+        for name, samples in (("perplexity", 1), ("passkey", 4))
+        for label in ("RoPE", "YaRN", "LaMPE")
+        for _ in range(samples)
+    ]
+    assert cells == order
+    prompts = {}
+    for record in records:
+        prompts.setdefault(record.setting.label, []).append((record.prompt_sha256, record.facts))
+    assert prompts["RoPE"] == prompts["YaRN"] == prompts["LaMPE"]
+
+
+def test_every_record_carries_what_made_it(undisturbed, model, llm, tmp_path: Path):
+    record = next(
+        r for r in read_records(tmp_path / "whole" / "results.jsonl") if r.setting.label == "YaRN" and r.length == 320
+    )
+    assert record.setting.positional["factor"] == 2.5
+    assert record.setting.model == "tiny"
+    assert record.setting.tokenizer == llm.tokenizer.fingerprint
+    assert len(record.setting.fingerprint) == 64
+    assert record.seconds == 0
+    assert b"seconds" not in undisturbed
+    timings = [json.loads(line) for line in (tmp_path / "whole" / "timings.jsonl").read_text().splitlines()]
+    assert [item["key"] for item in timings] == [key_of(record) for record in records]
+    assert all(item["seconds"] > 0 for item in timings)
+
+
+def test_scores_are_those_of_evaluate(undisturbed, llm, text, tmp_path: Path):
+    task = Passkey(text=text, places=2, keys=2, depths=(0.2, 0.6), max_new_tokens=6)
+    method = {"kind": "lampe", "head": 16, "tail": 8, "span": 64}
+    expected = [(r.prompt_sha256, r.output, r.score) for r in evaluate(llm, {"LaMPE": method}, task, (200, 320))]
+    records = read_records(tmp_path / "whole" / "results.jsonl")
+    got = [(r.prompt_sha256, r.output, r.score) for r in records if (r.name, r.setting.label) == ("passkey", "LaMPE")]
+    assert sorted(got) == sorted(expected)
+
+
+@pytest.mark.parametrize("cuts", [(1,), (59,), (7, 13, 5), (2, 2, 2, 2, 2)])
+def test_a_run_that_is_cut_ends_with_the_same_file(experiment, undisturbed, tmp_path: Path, cuts):
+    folder = tmp_path / "cut"
+    for cut in cuts:
+        finish(experiment, folder, after=cut)
+        # A kill in the middle of a write leaves half a line.
+        with (folder / "results.jsonl").open("ab") as file:
+            file.write(undisturbed.splitlines()[40][:100])
+        with (folder / "timings.jsonl").open("ab") as file:
+            file.write(b'{"key": "12')
+    assert finish(experiment, folder) == 60 - sum(cuts)
+    assert (folder / "results.jsonl").read_bytes() == undisturbed
+    assert finish(experiment, folder) == 0
+
+
+def test_scores_that_came_in_another_order_are_arranged(experiment, undisturbed, tmp_path: Path):
+    folder = tmp_path / "other"
+    folder.mkdir()
+    (folder / "results.jsonl").write_bytes(b"".join(reversed(undisturbed.splitlines(keepends=True)[:30])))
+    assert finish(experiment, folder) == 30
+    assert (folder / "results.jsonl").read_bytes() == undisturbed
+
+
+def test_more_trials_methods_and_lengths_are_added(fields, undisturbed, tmp_path: Path):
+    fewer = {**fields, "methods": {"LaMPE": fields["methods"]["LaMPE"]}}
+    fewer["tasks"] = [{**task, "limit": {320: 0, 200: 1}} for task in fields["tasks"]]
+    assert finish(Experiment.model_validate(fewer), tmp_path / "grown") == 1 + 4
+    assert finish(Experiment.model_validate(fields), tmp_path / "grown") == 60 - 5
+    assert (tmp_path / "grown" / "results.jsonl").read_bytes() == undisturbed
+
+
+def test_scores_of_another_experiment_are_refused(fields, undisturbed, tmp_path: Path):
+    def refused(changed: dict, sentence: str) -> None:
+        with pytest.raises(ConfigError, match=sentence):
+            finish(Experiment.model_validate(changed), tmp_path / "whole")
+        assert (tmp_path / "whole" / "results.jsonl").read_bytes() == undisturbed
+
+    fields["tasks"].append({"kind": "perplexity", "text": fields["tasks"][0]["text"], "tokens": 9, "label": "more"})
+    refused({**fields, "methods": {"RoPE": "rope"}}, "another experiment: perplexity of YaRN at 200 tokens, trial 0")
+    changed = [{**fields["tasks"][0], "tokens": 21}, *fields["tasks"][1:]]
+    refused({**fields, "tasks": changed}, "another experiment: perplexity of RoPE at 200 tokens")
+    methods = {**fields["methods"], "YaRN": {"kind": "yarn", "factor": 7}}
+    refused({**fields, "methods": methods}, "scores of YaRN at 200 tokens that were made otherwise: positional was")
+
+
+def test_a_line_that_is_no_record_is_named_and_kept(experiment, undisturbed, tmp_path: Path):
+    path = tmp_path / "whole" / "results.jsonl"
+    path.write_bytes(undisturbed.replace(b'"score":', b'"scroe":', 1))
+    with pytest.raises(ConfigError, match=r"results.jsonl line 1 is no record: .*unknown field 'scroe'"):
+        finish(experiment, tmp_path / "whole")
+    assert path.read_bytes() == undisturbed.replace(b'"score":', b'"scroe":', 1)
+
+
+def _hold(folder: Path, holding, release) -> None:
+    with Store(folder):
+        holding.set()
+        release.wait(30)
+
+
+def test_two_processes_do_not_write_to_one_folder(tmp_path: Path):
+    context = multiprocessing.get_context("spawn")
+    holding, release = context.Event(), context.Event()
+    other = context.Process(target=_hold, args=(tmp_path / "held", holding, release))
+    other.start()
+    try:
+        assert holding.wait(60)
+        with pytest.raises(ConfigError, match="held is being written by another process"), Store(tmp_path / "held"):
+            pass
+        # The lock goes with the process, however it ends.
+        other.kill()
+        other.join(30)
+        with Store(tmp_path / "held"):
+            pass
+    finally:
+        other.kill()
+
+
+def test_a_budget_ends_a_run_between_units(experiment, tmp_path: Path):
+    plan = Plan.make(experiment)
+    clock = iter(range(10**6))
+    with Store(tmp_path / "short") as store:
+        made = list(run(plan, store, Budget(10, 0.001, clock=lambda: next(clock))))
+    assert 0 < len(made) < 60
+    assert len(made) in {sum(len(unit.keys) for unit in plan.units[:count]) for count in range(len(plan.units))}
+
+
+def test_lengths_that_do_not_do_are_refused_before_any_work(fields):
+    fields["methods"]["DCA"] = {"kind": "dca", "chunk": 64, "local": 8, "original_window": 16}
+    fields["tasks"] = [{"kind": "perplexity", "text": fields["tasks"][0]["text"], "tokens": 20}]
+    fields["lengths"] = [10]
+    with pytest.raises(ConfigError, match="a context of 10 tokens is too short to score the last 20"):
+        Plan.make(Experiment.model_validate(fields))
