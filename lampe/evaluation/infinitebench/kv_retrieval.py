@@ -1,0 +1,114 @@
+"""InfiniteBench's Retrieve.KV: the value of one key of a long JSON object."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from random import Random
+from typing import Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from lampe.evaluation.base import Sample, registry
+from lampe.evaluation.infinitebench.official import PAPER, InfiniteBenchTask
+from lampe.evaluation.prompts import GeneratedConfig, Prompts, largest
+from lampe.session import shared_prefix
+
+GOLDEN = (5**0.5 - 1) / 2
+"""Its multiples, modulo 1, are spread evenly over 0 to 1, however many of them there are."""
+REDRAWS = 400
+"""How many other values are tried to fill a prompt; with a tokenizer that cuts every value alike none helps."""
+
+
+@registry.register(
+    "infinitebench-kv-retrieval",
+    summary="the value of one key among many random keys and values",
+    paper=PAPER,
+)
+class KVRetrieval(InfiniteBenchTask):
+    """Retrieve.KV: a JSON object of random UUIDs, and one key of it whose value is asked for.
+
+    The object has as many pairs as fit. A pair is about 70 tokens, so whole pairs would miss a length of 4,096 by up to
+    1.8 %: values are drawn anew, at random places, where the new one takes more tokens and still fits. With a tokenizer
+    that cuts UUIDs unevenly the prompt then has all but a few of its tokens.
+
+    The official 500 samples ask for keys from the first to the last of the object in even steps. Here the place of the
+    key moves on by the golden ratio from one context to the next, which spreads it as evenly for any number of
+    contexts; several questions about one context lie an equal share of it apart. Their keys are drawn such that they
+    have the same number of tokens, so the prompts have too, and they share everything up to the key that is asked for.
+    """
+
+    class Config(GeneratedConfig):
+        """The fields of infinitebench-kv-retrieval.
+
+        Attributes:
+            questions: how many keys are asked for, one at a time, of each context.
+        """
+
+        kind: Literal["infinitebench-kv-retrieval"] = "infinitebench-kv-retrieval"
+        questions: int = Field(default=1, ge=1)
+
+    dataset = "kv_retrieval"
+
+    def context(self, prompts: Prompts, length: int, trial: int, draws: Random) -> Iterator[Sample]:
+        asked = [(key, uuid(draws)) for key in self._keys(prompts, draws)]
+        others: list[tuple[str, str]] = []
+        offset = (0.5 + trial * GOLDEN) % 1
+
+        def place(question: int, pairs: int) -> int:
+            return int((question + offset) / len(asked) * pairs)
+
+        def prompt(count: int, question: int = 0) -> list[int]:
+            while len(others) < count:
+                others.append((uuid(draws), uuid(draws)))
+            pairs = others[:count]
+            for number, pair in enumerate(asked):
+                pairs.insert(place(number, count + len(asked)), pair)
+            context = ", ".join(f'"{key}": "{value}"' for key, value in pairs)
+            return prompts.encode(*self.rules.fill(context=f"JSON data:\n{{{context}}}", key=asked[question][0]))
+
+        count = largest(lambda count: len(prompt(count)), length, task=self.config.kind)
+        del others[count:]
+        whole = list(others)
+        redraw_longer(prompts, others, length - len(prompt(count)), draws)
+        if len(prompt(count)) > length:
+            others = whole
+        made = [prompt(count, question) for question in range(len(asked))]
+        shared = min((shared_prefix(made[0], ids) for ids in made[1:]), default=0)
+        pairs = count + len(asked)
+        for question, ids in enumerate(made):
+            facts = {"question": question, "depth": round(place(question, pairs) / (pairs - 1), 3), "pairs": pairs}
+            references = (asked[question][1],)
+            yield Sample(
+                self, length, trial, ids, facts, references, self.answer_tokens, shared, templated=prompts.templated
+            )
+
+    def _keys(self, prompts: Prompts, draws: Random) -> list[str]:
+        """The keys that are asked for: all with as many tokens as most UUIDs have."""
+        counts = Counter(prompts.count(uuid(draws)) for _ in range(100))
+        tokens = counts.most_common(1)[0][0]
+        keys: list[str] = []
+        while len(keys) < self.config.questions:
+            key = uuid(draws)
+            if prompts.count(key) == tokens:
+                keys.append(key)
+        return keys
+
+
+def redraw_longer(prompts: Prompts, pairs: list[tuple[str, str]], tokens: int, draws: Random) -> None:
+    """Replace some values by others that take more tokens, up to `tokens` more of them in all."""
+    for _ in range(REDRAWS):
+        if tokens == 0:
+            return
+        index, value = draws.randrange(len(pairs)), uuid(draws)
+        key, old = pairs[index]
+        more = prompts.count(value) - prompts.count(old)
+        if 0 < more <= tokens:
+            pairs[index] = key, value
+            tokens -= more
+
+
+def uuid(draws: Random) -> str:
+    """A random UUID."""
+    return str(UUID(int=draws.getrandbits(128), version=4))

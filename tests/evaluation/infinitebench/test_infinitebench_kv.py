@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from lampe.errors import ConfigError
+from lampe.evaluation.infinitebench import KVRetrieval
+from lampe.evaluation.infinitebench.scores import kv_retrieval
+from lampe.session import shared_prefix
+
+UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+USER = (
+    "Extract the value corresponding to the specified key in the JSON object below.\n\n"
+    'JSON data:\n({.*})\n\n\nKey: "(.*)"\n'
+)
+OPENING = "The value associated with the specified key is: "
+
+
+def read(prompt: str) -> tuple[dict[str, str], str]:
+    """The object and the key of a prompt without a template."""
+    match = re.fullmatch(USER + OPENING, prompt)
+    assert match
+    return json.loads(match[1]), match[2]
+
+
+@pytest.mark.parametrize(("length", "samples"), [(4096, 10), (8192, 3), (65536, 1)])
+@pytest.mark.parametrize("template", ["chat", "none"])
+def test_prompts_are_full_and_official(smollm2, length: int, samples: int, template: str):
+    for sample in KVRetrieval(samples=samples, template=template).samples(smollm2, [length]):
+        assert 0.99 * length <= len(sample.ids) <= length
+        assert (sample.length, sample.new_tokens, sample.shared) == (length, 50, 0)
+        assert sample.templated == (template == "chat")
+        prompt = smollm2.decode(sample.ids)
+        if template == "chat":
+            before, prompt = prompt.split("user\n", 1)
+            assert before.startswith("system\n")
+            user, answer = prompt.split("\nassistant\n")
+            prompt = user + answer
+        pairs, key = read(prompt)
+        assert (pairs[key],) == sample.references
+        assert prompt.count(pairs[key]) == 1
+        assert prompt.count(key) == 2
+        assert len(pairs) == sample.facts["pairs"]
+        assert all(re.fullmatch(UUID, text) for pair in pairs.items() for text in pair)
+        assert len({*pairs, *pairs.values()}) == 2 * len(pairs)
+        assert sample.facts["depth"] == round(list(pairs).index(key) / (len(pairs) - 1), 3)
+
+
+def test_some_values_are_redrawn_to_fill_a_prompt(smollm2):
+    made = [len(sample.ids) for sample in KVRetrieval(samples=20).samples(smollm2, [4096])]
+    assert min(made) >= 4094
+
+
+@pytest.mark.parametrize("length", [4096, 8192])
+def test_questions_about_one_context_differ_in_the_key_only(smollm2, length: int):
+    samples = list(KVRetrieval(samples=3, questions=5, template="none").samples(smollm2, [length]))
+    assert len(samples) == 15
+    for trial in range(3):
+        group = [sample for sample in samples if sample.trial == trial]
+        assert len({len(sample.ids) for sample in group}) == 1
+        assert len({tuple(sample.ids[: sample.shared]) for sample in group}) == 1
+        assert {sample.shared for sample in group} == {min(shared_prefix(group[0].ids, s.ids) for s in group[1:])}
+        read_ = [read(smollm2.decode(sample.ids)) for sample in group]
+        assert len({tuple(pairs.items()) for pairs, _ in read_}) == 1
+        places = [list(pairs).index(key) for pairs, key in read_]
+        step = len(read_[0][0]) / 5
+        assert [round((place - places[0]) / step, 0) for place in places] == [0, 1, 2, 3, 4]
+        for sample, (pairs, key) in zip(group, read_, strict=True):
+            assert sample.references == (pairs[key],)
+            rest = smollm2.decode(sample.ids[sample.shared :])
+            # Keys may begin with the same digits; nothing of the object is read again.
+            assert ('Key: "' + key).endswith(rest.split('"\n')[0])
+
+
+def test_keys_are_spread_over_the_object(smollm2):
+    depths = [sample.facts["depth"] for sample in KVRetrieval(samples=10).samples(smollm2, [4096])]
+    assert sorted(int(10 * depth) for depth in depths) == pytest.approx(range(10), abs=1)
+
+
+def test_a_prompt_depends_on_seed_length_and_number_only(tiny):
+    tokenizer = tiny[0].tokenizer
+
+    def prompts(lengths=(900,), **fields) -> list[str]:
+        return [tokenizer.decode(sample.ids) for sample in KVRetrieval(**fields).samples(tokenizer, lengths)]
+
+    assert prompts(samples=2) == prompts(samples=4)[:2] == prompts(lengths=(900, 1500), samples=2)[::2]
+    assert len({*prompts(samples=3), *prompts(samples=3, seed=1)}) == 6
+
+
+def test_a_length_without_room(tiny):
+    with pytest.raises(ConfigError) as error:
+        list(KVRetrieval(questions=2).samples(tiny[0].tokenizer, (300,)))
+    assert str(error.value) == (
+        "task 'infinitebench-kv-retrieval': a prompt of 300 tokens is too short; it needs at least 426"
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "score"),
+    [
+        ("4b0f-1", 1),
+        (' "4b0f-1".', 1),
+        ("The value is: '4b0f-1'!", 1),
+        ('{"a9": "4b0f-1"}', 1),
+        ("77aa-2 or 4b0f-1", 1),
+        ("4b0f-1a", 0),
+        ("x4b0f-1", 0),
+        ("4b0f-1;", 0),
+        ("(4b0f-1)", 0),
+        ("4B0F-1", 0),
+        ("4b0f -1", 0),
+        ("", 0),
+    ],
+)
+def test_the_value_must_be_a_word(answer: str, score: int):
+    assert kv_retrieval(answer, ("4b0f-1",)) == score
