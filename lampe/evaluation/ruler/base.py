@@ -11,6 +11,8 @@ from lampe.evaluation.ruler.scoring import share_found
 
 PAPER = "https://arxiv.org/abs/2404.06654"
 NOISE = "The grass is green. The sky is blue. The sun is yellow. Here we go. There and back again."
+FULL = 0.99
+"""The share of its length that a prompt has at least, wherever whole lines or documents allow."""
 
 
 class RulerTask(GeneratedTask):

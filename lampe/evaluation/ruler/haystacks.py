@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from itertools import accumulate, pairwise
 from random import Random
 from typing import ClassVar
 
@@ -20,8 +20,7 @@ class Haystack(ABC):
     """A source of lines or sentences, as many as a prompt has room for."""
 
     joint: ClassVar[str]
-    text: str = ""
-    """What no needle may say already."""
+    """Stands between two of them."""
 
     @abstractmethod
     def units(self, size: int) -> Sequence[str]:
@@ -55,21 +54,20 @@ class Lines(Haystack):
 
 
 class Essay(Haystack):
-    """The sentences of a text from its beginning, which follows itself where it is too short. The last may be cut."""
+    """The sentences of a text from its beginning, which follows itself where it is too short. The last may be cut.
+
+    Attributes:
+        text: on one line.
+    """
 
     joint = " "
 
     def __init__(self, text: str):
-        words = text.split()
-        self.text = " ".join(words)
+        self.text = " ".join(text.split())
         ends = [match.end() for match in BREAK.finditer(self.text)]
-        self._sentences = [
-            self.text[begin:end].strip() for begin, end in zip([0, *ends], [*ends, len(self.text)], strict=True)
-        ]
-        self._sentences = [sentence for sentence in self._sentences if sentence]
-        self._ends: list[int] = []
-        for sentence in self._sentences:
-            self._ends.append((self._ends[-1] if self._ends else 0) + len(re.findall(r"\S+", sentence)))
+        pieces = (self.text[begin:end].strip() for begin, end in pairwise([0, *ends, len(self.text)]))
+        self._sentences = [piece for piece in pieces if piece]
+        self._ends = list(accumulate(len(sentence.split()) for sentence in self._sentences))
 
     def units(self, size: int) -> Sequence[str]:
         rounds, words = divmod(size, self._ends[-1])

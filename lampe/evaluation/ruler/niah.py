@@ -13,8 +13,8 @@ from pydantic import Field, model_validator
 
 from lampe.evaluation.base import Fact, Sample, registry
 from lampe.evaluation.prompts import GeneratedConfig, Prompts, largest
-from lampe.evaluation.ruler.base import PAPER, RulerTask, splice
-from lampe.evaluation.ruler.haystacks import Essay, Haystack, Lines
+from lampe.evaluation.ruler.base import FULL, PAPER, RulerTask, splice
+from lampe.evaluation.ruler.haystacks import DEPTHS, Essay, Haystack, Lines
 from lampe.evaluation.ruler.vocabulary import ADJECTIVES, NOUNS
 from lampe.evaluation.texts import python_documentation, read_text
 from lampe.session import shared_prefix
@@ -37,7 +37,6 @@ SOME_BEFORE = (
 SOME_QUESTION = "\nWhat are all the special magic {kind}s for {query} mentioned in the provided text?"
 SOME_ANSWER = " The special magic {kind}s for {query} mentioned in the provided text are"
 
-FULL = 0.99
 TRIES = 50
 """How many haystacks are drawn until one fills the prompt to `FULL`."""
 
@@ -71,7 +70,7 @@ class QuestionsConfig(DepthConfig):
             official form, every question has a context of its own.
     """
 
-    questions: int = Field(default=1, ge=1)
+    questions: int = Field(default=1, ge=1, le=len(DEPTHS))
 
     @model_validator(mode="after")
     def _one_or_the_other(self) -> QuestionsConfig:

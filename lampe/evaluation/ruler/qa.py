@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 from lampe.errors import ConfigError
 from lampe.evaluation.base import Fact, Sample, registry
 from lampe.evaluation.prompts import GeneratedConfig, Prompts
-from lampe.evaluation.ruler.base import PAPER, RulerTask
+from lampe.evaluation.ruler.base import FULL, PAPER, RulerTask
 from lampe.evaluation.ruler.scoring import any_found
 
 INSTRUCTION = (
@@ -25,7 +25,6 @@ QUESTION = f"\n\n{INSTRUCTION}\n\nQuestion: {{question}}"
 ANSWER = " Answer:"
 DOCUMENT = "Document {number}:\n{text}"
 JOINT = "\n\n"
-FULL = 0.99
 
 
 class QaConfig(GeneratedConfig):
@@ -68,7 +67,7 @@ class Qa(RulerTask):
 
     The context of number i is that of the i-th question, as officially. Distractors are drawn: first among the
     documents of the question's own article, where there are any, then among all others; one that no longer fits is
-    passed over, until the prompt is full to 99 %. Where all have been taken they are taken again.
+    passed over, until the prompt is full to 99 %. Where all fit, they are taken again.
 
     The score is 1 where the answer contains one of the right ones.
     """
@@ -97,9 +96,12 @@ class Qa(RulerTask):
                 f"{len(questions)} questions with an answer"
             )
         question = questions[trial]
-        documents = self._fill(prompts, question, length, draws)
-        draws.shuffle(documents)
-        ids = _prompt(prompts, question, documents)
+        chosen = self._fill(prompts, question, length, draws)
+        documents = draws.sample(chosen, len(chosen))
+        while len(ids := _prompt(prompts, question, documents)) > length:
+            # Documents that were counted one by one may have a token more in a row.
+            chosen.pop()
+            documents = draws.sample(chosen, len(chosen))
         facts: dict[str, Fact] = {"question": trial, "documents": len(documents)}
         if len(question.own) == 1:
             facts["depth"] = round(documents.index(question.own[0]) / len(documents), 4)
@@ -117,20 +119,17 @@ class Qa(RulerTask):
         taken = {*question.own, *question.near}
         others = [document for document in self._data.documents if document not in taken]
         distractors = draws.sample(question.near, len(question.near)) + draws.sample(others, len(others))
-        added = True
-        while added and tokens < FULL * length:
-            added = False
+        all_fit = bool(distractors)
+        while all_fit and tokens < FULL * length:
             for document in distractors:
                 more = prompts.count(JOINT + DOCUMENT.format(number=len(chosen) + 1, text=document))
-                if tokens + more <= length:
-                    chosen.append(document)
-                    tokens += more
-                    added = True
-                    if tokens >= FULL * length:
-                        break
-        while len(_prompt(prompts, question, chosen)) > length:
-            # Documents that were counted one by one may have a token more in a row.
-            chosen.pop()
+                if tokens + more > length:
+                    all_fit = False
+                    continue
+                chosen.append(document)
+                tokens += more
+                if tokens >= FULL * length:
+                    break
         return chosen
 
     @cached_property
