@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +13,7 @@ import typer
 from pydantic_core import to_json
 from rich.progress import ProgressColumn, Task
 from rich.text import Text
+from typer.core import TyperCommand
 
 from lampe.cli import options
 from lampe.cli.console import clock, print_json, progress_bar, spinner, stderr, stdout
@@ -23,6 +26,10 @@ from lampe.files import write_whole
 INTERRUPTED = 130
 QUIET_SECONDS = 60.0
 """How often a run whose output goes to a file says how far it is."""
+
+HERE = "local"
+ADDRESS = re.compile(rf"auto|{HERE}|ray://.+|\S+:\d+")
+"""What may follow --ray; anything else is the next argument."""
 
 LEARNED_FROM = 64
 """Earlier scores of a method that the estimate of the time begins with, at most."""
@@ -39,6 +46,20 @@ def compare(
     report: Annotated[
         bool, typer.Option("--report", help="Measure nothing; write the report of what is there.")
     ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[ADDRESS]",
+            show_default=False,
+            help="Run on Ray (extra ray): on this machine, or on the cluster at ADDRESS (auto, host:port, ray://...).",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, show_default=False, help="Replicas of a model on Ray. Default: the GPUs, or one."
+        ),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Measure models under several positional methods on several tasks, and report what differs.
@@ -48,6 +69,8 @@ def compare(
 
     [dim]lampe compare examples/smollm2/quick.yaml[/dim]
     """
+    if workers is not None and ray is None:
+        raise ConfigError(f"--workers {workers} needs --ray: without it one process measures")
     wanted = read_experiment(experiment)
     folder = out or Path("out") / experiment.stem
     with spinner("making the prompts") as progress:
@@ -57,14 +80,35 @@ def compare(
         interrupted = False
         if not report:
             write_whole(folder / "experiment.json", to_json(plan.about, indent=2) + b"\n")
-            interrupted = _measure(plan, store, minutes)
+            interrupted = _measure(plan, store, minutes, _runner(ray, workers))
         records = [store.records[key] for key in plan.keys if key in store.records]
     _report(plan, folder, records, as_json=as_json)
     if interrupted:
         raise typer.Exit(INTERRUPTED)
 
 
-def _measure(plan: Plan, store: Store, minutes: float | None) -> bool:
+class CompareCommand(TyperCommand):
+    """Lets `--ray` stand without an address."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Write `--ray` as `--ray=local` where no address follows it."""
+        places = [place for place, word in enumerate(args) if word == "--ray"]
+        for place in places:
+            if not ADDRESS.fullmatch(args[place + 1] if place + 1 < len(args) else ""):
+                args = [*args[:place], f"--ray={HERE}", *args[place + 1 :]]
+        return super().parse_args(ctx, args)
+
+
+def _runner(ray: str | None, workers: int | None) -> Any:
+    """What measures: this process, or workers on Ray."""
+    if ray is None:
+        return run
+    from lampe.evaluation.compare.cluster import run_on_ray
+
+    return partial(run_on_ray, address=None if ray == HERE else ray, workers=workers)
+
+
+def _measure(plan: Plan, store: Store, minutes: float | None, runner: Any) -> bool:
     """Run what is left; whether Ctrl-C ended it."""
     left = plan.left(store.records.__contains__)
     todo = {(unit.cell, key): (unit, work) for unit in left for key, work in zip(unit.keys, unit.works, strict=True)}
@@ -82,7 +126,7 @@ def _measure(plan: Plan, store: Store, minutes: float | None) -> bool:
             progress.update(bar, description=f"{of}{cell.method}: {sample.task.name} at {cell.length:,}")
 
         try:
-            for unit, key, _ in run(plan, store, budget, started=started):
+            for unit, key, _ in runner(plan, store, budget, started=started):
                 todo.pop((unit.cell, key))
                 progress.advance(bar)
                 if not stderr.is_terminal and time.monotonic() - said > QUIET_SECONDS:

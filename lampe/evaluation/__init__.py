@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lampe.evaluation import infinitebench, ruler
 from lampe.evaluation.base import Outcome, Record, Sample, Setting, Task, TaskConfig, registry
 from lampe.evaluation.budget import Budget, Work, pair_cost
 from lampe.evaluation.needle import Needle
@@ -33,12 +34,14 @@ __all__ = [
     "Work",
     "create",
     "evaluate",
+    "infinitebench",
     "names",
     "pair_cost",
     "python_documentation",
     "read_text",
     "register",
     "registry",
+    "ruler",
     "run_blocks",
     "summarise",
     "table",

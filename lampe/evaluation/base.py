@@ -80,6 +80,7 @@ class Setting(FrozenModel):
         dtype: of the weights.
         attention: the backend's config.
         prefill_chunk: tokens that passed through the layers at once.
+        threads: that the CPU computed with, of which the last bits of a score depend; None elsewhere.
     """
 
     label: str
@@ -92,6 +93,7 @@ class Setting(FrozenModel):
     device: str
     attention: dict[str, Any]
     prefill_chunk: int
+    threads: int | None = None
     lampe: str
     torch: str
 

@@ -49,6 +49,7 @@ class Runner:
             device=str(weight.device),
             attention=llm.engine.backend.config.model_dump(mode="json"),
             prefill_chunk=llm.engine.prefill_chunk,
+            threads=torch.get_num_threads() if weight.device.type == "cpu" else None,
             lampe=_version(),
             torch=str(torch.__version__),
         )

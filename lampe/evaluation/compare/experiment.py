@@ -26,6 +26,7 @@ class ModelEntry(FrozenModel):
         checkpoint: a folder, or a name on the hub.
         label: how tables call it; None is the last part of `checkpoint`.
         dtype: as for `LLM.load`, like the fields below.
+        threads: that a CPU computes with; the last bits of a score depend on it. None is what torch takes.
     """
 
     checkpoint: str = Field(min_length=1)
@@ -35,6 +36,7 @@ class ModelEntry(FrozenModel):
     attention: str | dict[str, Any] = "auto"
     prefill_chunk: int = Field(default=4096, ge=1)
     revision: str | None = None
+    threads: int | None = Field(default=None, ge=1)
 
     @property
     def name(self) -> str:

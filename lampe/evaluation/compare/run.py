@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+
+import torch
 
 from lampe.errors import ConfigError
 from lampe.evaluation.base import Record, Sample
@@ -20,6 +23,8 @@ Started = Callable[[Unit, Sample], None]
 class Bench:
     """A loaded model that measures units; every method runs on the same weights.
 
+    A CPU computes with the threads that the experiment asks for, in the whole process, until `close`.
+
     Args:
         subject: which model.
         methods: of its cells.
@@ -30,6 +35,8 @@ class Bench:
 
     def __init__(self, subject: Subject, methods: dict[Cell, PositionalEncoding]):
         entry = subject.entry
+        self._threads = torch.get_num_threads()
+        torch.set_num_threads(entry.threads or self._threads)
         self.subject = subject
         self._llm = LLM.load(
             subject.folder,
@@ -45,6 +52,10 @@ class Bench:
             for cell, method in methods.items()
             if cell.model == entry.name
         }
+
+    def close(self) -> None:
+        """Give the threads back."""
+        torch.set_num_threads(self._threads)
 
     def check(self, records: Sequence[Record]) -> None:
         """Refuse to add to scores that were made otherwise than these will be.
@@ -103,17 +114,16 @@ def run(
         units = [unit for unit in left if unit.cell.model == name]
         if not units:
             continue
-        bench = Bench(subject, plan.methods)
-        bench.check(list(store.records.values()))
-        for unit in units:
-            if not budget.admits((pace(unit), work) for work in unit.works):
-                return
-            records = bench.measure(unit, started=started)
-            for record, key, work in zip(records, unit.keys, unit.works, strict=True):
-                store.add(record)
-                budget.observe(pace(unit), work, record.seconds)
-                yield unit, key, record
-        del bench
+        with closing(Bench(subject, plan.methods)) as bench:
+            bench.check(list(store.records.values()))
+            for unit in units:
+                if not budget.admits((pace(unit), work) for work in unit.works):
+                    return
+                records = bench.measure(unit, started=started)
+                for record, key, work in zip(records, unit.keys, unit.works, strict=True):
+                    store.add(record)
+                    budget.observe(pace(unit), work, record.seconds)
+                    yield unit, key, record
     store.arrange(plan.keys)
 
 

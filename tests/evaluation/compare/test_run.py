@@ -49,9 +49,8 @@ def test_every_method_meets_the_same_prompts_in_the_order_of_trials(undisturbed,
 
 
 def test_every_record_carries_what_made_it(undisturbed, model, llm, tmp_path: Path):
-    record = next(
-        r for r in read_records(tmp_path / "whole" / "results.jsonl") if r.setting.label == "YaRN" and r.length == 320
-    )
+    records = list(read_records(tmp_path / "whole" / "results.jsonl"))
+    record = next(record for record in records if (record.setting.label, record.length) == ("YaRN", 320))
     assert record.setting.positional["factor"] == 2.5
     assert record.setting.model == "tiny"
     assert record.setting.tokenizer == llm.tokenizer.fingerprint
