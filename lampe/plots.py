@@ -31,6 +31,8 @@ STYLE: Any = {
     "axes.spines.top": False,
     "axes.titlecolor": INK,
     "text.color": INK,
+    # A method may have a dollar sign in its name.
+    "text.parse_math": False,
     "xtick.color": INK,
     "ytick.color": INK,
 }

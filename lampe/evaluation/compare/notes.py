@@ -6,22 +6,12 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from lampe.evaluation.base import Record
+from lampe.evaluation.base import Record, Setting
 from lampe.evaluation.compare.rows import Row
 from lampe.evaluation.compare.statistics import ENOUGH_CONTEXTS
 
 FEW_CONTEXTS = 10
-ONE_FOR_A_MODEL = (
-    "fingerprint",
-    "tokenizer",
-    "template",
-    "dtype",
-    "device",
-    "attention",
-    "prefill_chunk",
-    "lampe",
-    "torch",
-)
+ONE_FOR_A_MODEL = tuple(name for name in Setting.model_fields if name not in ("label", "model", "positional"))
 
 
 class Note(NamedTuple):

@@ -12,7 +12,7 @@ from lampe.errors import ConfigError, closest
 from lampe.evaluation.base import Record, Task, registry
 from lampe.evaluation.compare.notes import Note, make_notes
 from lampe.evaluation.compare.rows import EffectiveLength, Place, Row, Verdict
-from lampe.evaluation.compare.statistics import RESAMPLES, Cell, Estimate, difference, effective_length, estimate
+from lampe.evaluation.compare.statistics import RESAMPLES, Estimate, Scores, difference, effective_length, estimate
 
 EFFECTIVE = {"ruler": 0.856}
 """Suites with an effective length, and the mean above which a length counts: Llama-2-7B-Chat's at 4K (RULER)."""
@@ -92,11 +92,11 @@ class Report:
         if baseline is not None and baseline not in labels:
             near = closest(baseline, labels)
             raise ConfigError(f"baseline = {baseline!r}: no such method{near}; methods: {', '.join(labels) or 'none'}")
-        cells = _cells(records)
+        scores = _scores(records)
         columns: dict[str, tuple[int, ...]] = {}
         for name in kinds:
             wanted = lengths.get(name, ()) if isinstance(lengths, Mapping) else lengths
-            columns[name] = tuple(sorted({*wanted, *(place.length for place in cells if place.task == name)}))
+            columns[name] = tuple(sorted({*wanted, *(place.length for place in scores if place.task == name)}))
         suites = _suites(kinds)
         for suite, names in suites.items():
             columns[suite] = tuple(sorted({length for name in names for length in columns[name]}))
@@ -105,7 +105,7 @@ class Report:
             return [Place(*key) for name in names for key in product(models, [name], labels, columns[name])]
 
         def rows(members: Mapping[str, Sequence[str]]) -> tuple[Row, ...]:
-            made = (_row(place, kinds, members[place.task], cells, baseline, resamples) for place in places(members))
+            made = (_row(place, kinds, members[place.task], scores, baseline, resamples) for place in places(members))
             return tuple(row for row in made if row)
 
         task_rows, suite_rows = rows({name: (name,) for name in kinds}), rows(suites)
@@ -151,12 +151,12 @@ def _kinds(records: Iterable[Record], tasks: Iterable[Task]) -> dict[str, str]:
     return kinds
 
 
-def _cells(records: Iterable[Record]) -> dict[Place, Cell]:
+def _scores(records: Iterable[Record]) -> dict[Place, Scores]:
     groups: dict[Place, list[Record]] = {}
     for record in records:
         place = Place(record.setting.model, record.name, record.setting.label, record.length)
         groups.setdefault(place, []).append(record)
-    return {place: Cell.of(group) for place, group in groups.items()}
+    return {place: Scores.of(group) for place, group in groups.items()}
 
 
 def _suites(kinds: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
@@ -172,12 +172,12 @@ def _row(
     place: Place,
     kinds: Mapping[str, str],
     names: Sequence[str],
-    cells: Mapping[Place, Cell],
+    scores: Mapping[Place, Scores],
     baseline: str | None,
     resamples: int,
 ) -> Row | None:
-    def pick(method: str) -> list[Cell]:
-        return [cell for name in names if (cell := cells.get(place._replace(task=name, method=method)))]
+    def pick(method: str) -> list[Scores]:
+        return [found for name in names if (found := scores.get(place._replace(task=name, method=method)))]
 
     own = pick(place.method)
     if len(own) < len(names):
@@ -194,7 +194,7 @@ def _row(
         high=figure.high,
         samples=figure.samples,
         contexts=figure.contexts,
-        nonfinite=sum(cell.nonfinite for cell in own),
+        nonfinite=sum(group.nonfinite for group in own),
         unit=task.unit,
     )
     others = pick(baseline) if baseline is not None and place.method != baseline else []

@@ -27,45 +27,45 @@ fewer than six that is more than one in twenty."""
 
 
 @dataclass(frozen=True)
-class Cell:
+class Scores:
     """The scores of one task under one method at one length.
 
     Attributes:
         task: the class that makes a figure of their mean.
-        scores: of each sample.
+        values: of each sample.
     """
 
     task: type[Task]
-    scores: Mapping[Key, float]
+    values: Mapping[Key, float]
 
     @classmethod
-    def of(cls, records: Iterable[Record]) -> Cell:
-        """The cell of some records, all of one task, method and length.
+    def of(cls, records: Iterable[Record]) -> Scores:
+        """The scores of some records, all of one task, method and length.
 
         Raises:
             ConfigError: one sample is there twice.
         """
-        scores: dict[Key, float] = {}
+        values: dict[Key, float] = {}
         kind = ""
         for record in records:
             key = record.trial, tuple(sorted(record.facts.items())), record.prompt_sha256
-            if key in scores:
+            if key in values:
                 raise ConfigError(
                     f"results: task {record.name!r} under {record.setting.label!r} at {record.length} tokens has two "
                     f"scores of one sample (trial {record.trial}, facts {dict(record.facts)}); one would be accepted"
                 )
-            kind, scores[key] = record.kind, record.score
-        return cls(registry.get(kind), scores)
+            kind, values[key] = record.kind, record.score
+        return cls(registry.get(kind), values)
 
     @property
     def contexts(self) -> int:
         """How many trials the samples come from."""
-        return len({trial for trial, _, _ in self.scores})
+        return len({trial for trial, _, _ in self.values})
 
     @property
     def nonfinite(self) -> int:
         """How many scores are no finite number."""
-        return sum(not math.isfinite(score) for score in self.scores.values())
+        return sum(not math.isfinite(score) for score in self.values.values())
 
 
 @dataclass(frozen=True)
@@ -94,30 +94,30 @@ class Estimate:
         return self.contexts >= ENOUGH_CONTEXTS and (self.low > 0 or self.high < 0)
 
 
-def estimate(cells: Sequence[Cell], *, resamples: int = RESAMPLES, seed: int = SEED) -> Estimate:
-    """The figure of a cell, or the mean figure of cells of several tasks, with its interval.
+def estimate(groups: Sequence[Scores], *, resamples: int = RESAMPLES, seed: int = SEED) -> Estimate:
+    """The figure of a group of scores, or the mean figure of groups of several tasks, with its interval.
 
     The interval is the percentile bootstrap's, at 95 %. Trials are drawn, not samples, for samples of one trial share
     a context; each task draws its own. It is too narrow where contexts are few: for normal scores it covers the truth
     in about 74 % of experiments with 3 contexts, 86 % with 6, 90 % with 10, 93 % with 20, 95 % with 50.
 
     Args:
-        cells: one for each task.
+        groups: one for each task.
         resamples: how often trials are drawn.
         seed: of the draws, so that a report can be made again.
     """
-    return _bootstrap([_Stratum(cell.task, tuple(cell.scores), (cell.scores,)) for cell in cells], resamples, seed)
+    return _bootstrap([_Stratum(group.task, tuple(group.values), (group.values,)) for group in groups], resamples, seed)
 
 
 def difference(
-    cells: Sequence[Cell], others: Sequence[Cell], *, resamples: int = RESAMPLES, seed: int = SEED
+    groups: Sequence[Scores], others: Sequence[Scores], *, resamples: int = RESAMPLES, seed: int = SEED
 ) -> Estimate | None:
     """The figure of one method less that of another, with its interval, over the samples that both have.
 
     Both are drawn by the same trials, so what makes a trial hard for both cancels out.
 
     Args:
-        cells: of the one method, one for each task.
+        groups: of the one method, one for each task.
         others: of the other, for the same tasks.
         resamples: as in `estimate`, like seed.
 
@@ -125,11 +125,11 @@ def difference(
         None where the two have no sample of a task in common.
     """
     strata = []
-    for cell, other in zip(cells, others, strict=True):
-        both = tuple(key for key in cell.scores if key in other.scores)
+    for group, other in zip(groups, others, strict=True):
+        both = tuple(key for key in group.values if key in other.values)
         if not both:
             return None
-        strata.append(_Stratum(cell.task, both, (cell.scores, other.scores)))
+        strata.append(_Stratum(group.task, both, (group.values, other.values)))
     return _bootstrap(strata, resamples, seed)
 
 
@@ -192,7 +192,7 @@ def _bootstrap(strata: Sequence[_Stratum], resamples: int, seed: int) -> Estimat
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """A report has a thousand products too small to share: on a busy machine, waiting for threads takes 50 times longer."""
+    """A report has a thousand products too small to share: on a busy machine, waiting for threads takes far longer."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -112,7 +112,7 @@ def legend(report: Report) -> list[str]:
     if report.baseline is not None:
         sentences.append(
             f"▲ better, ▼ worse than {report.baseline} on the samples that both have: the interval of the difference "
-            "excludes zero. By chance alone, one comparison in twenty would."
+            "excludes zero. By chance alone, about one comparison in twenty would."
         )
     return sentences
 
