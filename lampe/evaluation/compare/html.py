@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 from pydantic_core import to_json
 
 from lampe.evaluation.base import Record, registry
@@ -61,8 +60,8 @@ def page(report: Report, pictures: Sequence[Picture] = (), *, samples: int = 3, 
     return environment.get_template("page.html.j2").render(
         report=report,
         legend=legend(report),
-        style=Markup((FOLDER / "page.css").read_text(encoding="utf-8")),
-        script=Markup(script),
+        style=(FOLDER / "page.css").read_text(encoding="utf-8"),
+        script=script,
         script_hash=base64.b64encode(sha256(script.encode()).digest()).decode(),
         models=[_model(report, model, made, pictures, samples) for model in report.models],
         general=[note.text for note in report.notes if note.task is None],
