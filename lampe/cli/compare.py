@@ -16,11 +16,16 @@ from rich.text import Text
 from typer.core import TyperCommand
 
 from lampe.cli import options
-from lampe.cli.console import clock, print_json, progress_bar, spinner, stderr, stdout
-from lampe.errors import ConfigError
+from lampe.cli.console import clock, progress_bar, spinner, stderr, stdout
+from lampe.errors import ConfigError, MissingExtraError
 from lampe.evaluation import Budget, Record, Sample, pair_cost
 from lampe.evaluation.compare import Plan, Store, Unit, read_experiment, run
+from lampe.evaluation.compare.files import write_summary
+from lampe.evaluation.compare.html import write_page
+from lampe.evaluation.compare.pictures import draw
+from lampe.evaluation.compare.report import Report
 from lampe.evaluation.compare.run import pace
+from lampe.evaluation.compare.tables import tables
 from lampe.files import write_whole
 
 INTERRUPTED = 130
@@ -190,6 +195,34 @@ def _budget(plan: Plan, store: Store, seconds: float | None) -> Budget:
 
 
 def _report(plan: Plan, folder: Path, records: Sequence[Record], *, as_json: bool) -> None:
+    """Write tables, pictures and the page, and print the tables."""
     if not records:
         raise ConfigError(f"{folder} holds no scores yet")
-    print_json({"records": len(records)}) if as_json else stdout().print(f"{len(records)} scores in {folder}")
+    wanted = plan.experiment
+    tasks = [entry.create() for entry in wanted.tasks]
+    report = Report.of(
+        records,
+        baseline=wanted.reference,
+        models=list(plan.subjects),
+        labels=list(wanted.methods),
+        tasks=tasks,
+        lengths={task.name: wanted.lengths_of(entry) for task, entry in zip(tasks, wanted.tasks, strict=True)},
+        window={name: subject.config.rope.original_window for name, subject in plan.subjects.items()},
+        title=wanted.title,
+        resamples=wanted.resamples,
+        about=plan.about,
+    )
+    write_summary(report, folder)
+    pictures: Sequence[Any] = ()
+    with spinner("drawing"):
+        try:
+            pictures = draw(report, folder / "pictures")
+        except MissingExtraError as error:
+            stderr.print(f"no pictures: {error}", style="dim", markup=False)
+    write_page(report, folder / "report.html", pictures)
+    if as_json:
+        typer.echo((folder / "summary.json").read_text(encoding="utf-8"))
+        return
+    for table in tables(report):
+        stdout().print(table)
+    typer.echo(f"{len(records):,} of {len(plan.keys):,} scores; wrote {folder / 'report.html'}")

@@ -147,15 +147,16 @@ def largest(size: Callable[[int], int], length: int, *, least: int = 1, most: in
     low, low_size = least, size(least)
     if low_size > length:
         raise ConfigError(f"task {task!r}: a prompt of {length} tokens is too short; it needs at least {low_size}")
+    start, start_size, step = low, low_size, 1
     high = high_size = None
-    step = max(1, least)
     while high is None or high - low > 1:
-        if high is None:
+        # Sizes are nearly linear in the units, so a line through two of them hits the mark within a few tries.
+        if high is None or high_size is None:
+            grown = low_size - start_size
+            step = max(2 * step, (length - low_size) * (low - start) // grown + 1) if grown > 0 else 2 * step
             guess = low + step if most is None else min(low + step, most)
-            step *= 4
         else:
-            # Sizes are nearly linear in the units, so the line through both ends hits the mark within a few tries.
-            share = (length - low_size) / (high_size - low_size)  # type: ignore[operator]
+            share = (length - low_size) / (high_size - low_size)
             guess = min(max(low + round(share * (high - low)), low + 1), high - 1)
         guess_size = size(guess)
         if guess_size > length:

@@ -167,7 +167,7 @@ class Tokenizer(ABC):
         answer: str = "",
         **variables: Any,
     ) -> list[int]:
-        """Write a conversation with the chat template and encode it; BOS is never doubled.
+        """Write a conversation with the chat template (`render_chat`) and encode it; BOS is never doubled.
 
         The text of a special token becomes its id wherever it stands, in what a user said too, as in transformers.
 
@@ -180,14 +180,28 @@ class Tokenizer(ABC):
         Raises:
             TokenizerError: there is no template, or it refuses the messages.
         """
+        text = self.render_chat(messages, add_generation_prompt=add_generation_prompt, **variables)
+        return self.encode(text + answer, add_special=True, parse_special=True)
+
+    def render_chat(
+        self,
+        messages: Sequence[Message | Mapping[str, Any]],
+        *,
+        add_generation_prompt: bool = True,
+        **variables: Any,
+    ) -> str:
+        """Write a conversation with the chat template, as text with special tokens in it; arguments as `encode_chat`.
+
+        Raises:
+            TokenizerError: there is no template, or it refuses the messages.
+        """
         if self.chat_template is None:
             raise TokenizerError(
                 f"no chat template in {self._files.folder}: looked for chat_template.jinja and for chat_template "
                 "in tokenizer_config.json"
             )
         named = {**self._roles.texts, **variables}
-        text = self.chat_template.render(messages, add_generation_prompt, **named)
-        return self.encode(text + answer, add_special=True, parse_special=True)
+        return self.chat_template.render(messages, add_generation_prompt, **named)
 
     @property
     def fingerprint(self) -> str:

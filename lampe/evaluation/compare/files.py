@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from pathlib import Path
 
 from pydantic_core import to_json
@@ -12,6 +11,7 @@ from pydantic_core import to_json
 from lampe.evaluation.compare.report import Report
 from lampe.evaluation.compare.statistics import CONFIDENCE, SEED
 from lampe.evaluation.compare.tables import markdown
+from lampe.files import write_whole
 
 COLUMNS = (
     *("model", "task", "method", "length", "figure", "low", "high", "samples", "contexts"),
@@ -44,18 +44,6 @@ def write_summary(report: Report, folder: str | Path) -> list[Path]:
         write_whole(folder / "summary.csv", _csv(report).encode()),
         write_whole(folder / "summary.md", markdown(report).encode()),
     ]
-
-
-def write_whole(path: Path, content: bytes) -> Path:
-    """Write a file that is there whole or not at all; its folder is made where it is missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
 
 
 def _csv(report: Report) -> str:

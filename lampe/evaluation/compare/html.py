@@ -13,11 +13,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic_core import to_json
 
 from lampe.evaluation.base import Record, registry
-from lampe.evaluation.compare.files import write_whole
 from lampe.evaluation.compare.notes import ONE_FOR_A_MODEL
 from lampe.evaluation.compare.pictures import Picture
 from lampe.evaluation.compare.report import Report
 from lampe.evaluation.compare.tables import MARKS, Grid, grids, legend
+from lampe.files import write_whole
 
 FOLDER = Path(__file__).parent
 MOST_CHARACTERS = 500

@@ -15,6 +15,7 @@ from lm_eval.api.model import TemplateLM
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window, simple_parse_args_string
 from tqdm import tqdm  # type: ignore[import-untyped]
 
+from lampe.checkpoint import fingerprint, resolve
 from lampe.cli.specs import spec_text
 from lampe.errors import ConfigError, TokenizerError
 from lampe.evaluation.runner import Runner
@@ -219,15 +220,13 @@ class LampeLM(TemplateLM):  # type: ignore[misc]
             return self._templated(turns, add_generation_prompt)
 
     def _templated(self, turns: Sequence[Mapping[str, str]], add_generation_prompt: bool) -> str:
-        template = self.tokenizer.chat_template
-        if template is None:
+        if self.tokenizer.chat_template is None:
             raise TokenizerError(
                 f"--apply_chat_template: {self.arguments.pretrained} has no chat template; leave the option out"
             )
-        variables: dict[str, Any] = dict(self.tokenizer._roles.texts)
-        if self.arguments.enable_thinking is not None:
-            variables["enable_thinking"] = self.arguments.enable_thinking
-        text = template.render(turns, add_generation_prompt, **variables)
+        thinking = self.arguments.enable_thinking
+        variables = {} if thinking is None else {"enable_thinking": thinking}
+        text = self.tokenizer.render_chat(turns, add_generation_prompt=add_generation_prompt, **variables)
         if add_generation_prompt:
             return text
         # As transformers: the text ends with the last turn's words, and with their space where the template keeps it.
@@ -260,7 +259,9 @@ class LampeLM(TemplateLM):  # type: ignore[misc]
     def get_model_info(self) -> dict[str, Any]:
         """What made the scores; the harness writes it into the results."""
         label = spec_text(self.llm.positional.config)
-        setting = Runner(self.llm, label, model=self.arguments.pretrained).setting
+        arguments = self.arguments
+        folder = resolve(arguments.pretrained, revision=arguments.revision, offline=arguments.offline)
+        setting = Runner(self.llm, label, model=arguments.pretrained, fingerprint=fingerprint(folder)).setting
         return {
             "model_num_parameters": sum(parameter.numel() for parameter in self.llm.model.parameters()),
             "model_dtype": setting.dtype,
