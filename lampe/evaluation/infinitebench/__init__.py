@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from lampe.evaluation.infinitebench.code_run import CodeRun
+from lampe.evaluation.infinitebench.data import InfiniteBench
 from lampe.evaluation.infinitebench.kv_retrieval import KVRetrieval
+from lampe.evaluation.infinitebench.math_calc import MathCalc
+from lampe.evaluation.infinitebench.math_find import MathFind
+from lampe.evaluation.infinitebench.noise import InfinitePasskey, NumberString
 
-__all__ = ["KVRetrieval"]
+__all__ = ["CodeRun", "InfiniteBench", "InfinitePasskey", "KVRetrieval", "MathCalc", "MathFind", "NumberString"]

@@ -11,12 +11,11 @@ from uuid import UUID
 from pydantic import Field
 
 from lampe.evaluation.base import Sample, registry
-from lampe.evaluation.infinitebench.official import PAPER, InfiniteBenchTask
+from lampe.evaluation.infinitebench.official import PAPER, InfiniteBenchTask, place
 from lampe.evaluation.prompts import GeneratedConfig, Prompts, largest
 from lampe.session import shared_prefix
 
-GOLDEN = (5**0.5 - 1) / 2
-"""Its multiples, modulo 1, are spread evenly over 0 to 1, however many of them there are."""
+OPENING = "The value associated with the specified key is: "
 REDRAWS = 400
 """How many other values are tried to fill a prompt; with a tokenizer that cuts every value alike none helps."""
 
@@ -33,10 +32,8 @@ class KVRetrieval(InfiniteBenchTask):
     1.8 %: values are drawn anew, at random places, where the new one takes more tokens and still fits. With a tokenizer
     that cuts UUIDs unevenly the prompt then has all but a few of its tokens.
 
-    The official 500 samples ask for keys from the first to the last of the object in even steps. Here the place of the
-    key moves on by the golden ratio from one context to the next, which spreads it as evenly for any number of
-    contexts; several questions about one context lie an equal share of it apart. Their keys are drawn such that they
-    have the same number of tokens, so the prompts have too, and they share everything up to the key that is asked for.
+    Several questions about one context lie an equal share of it apart. Their keys are drawn such that they have the
+    same number of tokens, so the prompts have too, and they share everything up to the key that is asked for.
     """
 
     class Config(GeneratedConfig):
@@ -54,19 +51,19 @@ class KVRetrieval(InfiniteBenchTask):
     def context(self, prompts: Prompts, length: int, trial: int, draws: Random) -> Iterator[Sample]:
         asked = [(key, uuid(draws)) for key in self._keys(prompts, draws)]
         others: list[tuple[str, str]] = []
-        offset = (0.5 + trial * GOLDEN) % 1
 
-        def place(question: int, pairs: int) -> int:
-            return int((question + offset) / len(asked) * pairs)
+        def index(question: int, pairs: int) -> int:
+            return int((question + place(trial)) / len(asked) * pairs)
 
         def prompt(count: int, question: int = 0) -> list[int]:
             while len(others) < count:
                 others.append((uuid(draws), uuid(draws)))
             pairs = others[:count]
             for number, pair in enumerate(asked):
-                pairs.insert(place(number, count + len(asked)), pair)
+                pairs.insert(index(number, count + len(asked)), pair)
             context = ", ".join(f'"{key}": "{value}"' for key, value in pairs)
-            return prompts.encode(*self.rules.fill(context=f"JSON data:\n{{{context}}}", key=asked[question][0]))
+            fields = {"context": f"JSON data:\n{{{context}}}", "input": f'\nKey: "{asked[question][0]}"\n'}
+            return prompts.encode(*self.rules.fill(**fields, opening=OPENING))
 
         count = largest(lambda count: len(prompt(count)), length, task=self.config.kind)
         del others[count:]
@@ -78,7 +75,7 @@ class KVRetrieval(InfiniteBenchTask):
         shared = min((shared_prefix(made[0], ids) for ids in made[1:]), default=0)
         pairs = count + len(asked)
         for question, ids in enumerate(made):
-            facts = {"question": question, "depth": round(place(question, pairs) / (pairs - 1), 3), "pairs": pairs}
+            facts = {"question": question, "depth": round(index(question, pairs) / (pairs - 1), 3), "pairs": pairs}
             references = (asked[question][1],)
             yield Sample(
                 self, length, trial, ids, facts, references, self.answer_tokens, shared, templated=prompts.templated
