@@ -107,7 +107,7 @@ def longbook_sum(output: str, references: Sequence[str]) -> float:
     try:
         from rouge_score.rouge_scorer import RougeScorer
     except ImportError:
-        raise MissingExtraError("rouge_score", "benchmarks", "task 'infinitebench': longbook_sum_eng") from None
+        raise MissingExtraError("rouge-score", "benchmarks", "task 'infinitebench': longbook_sum_eng") from None
     scorer = RougeScorer(["rougeLsum"])
     return float(scorer.score_multi(references, output)["rougeLsum"].fmeasure)
 

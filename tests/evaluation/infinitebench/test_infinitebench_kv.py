@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 
@@ -116,3 +117,16 @@ def test_a_length_without_room(tiny):
 )
 def test_the_value_must_be_a_word(answer: str, score: int):
     assert kv_retrieval(answer, ("4b0f-1",)) == score
+
+
+@pytest.mark.parametrize(
+    ("length", "sha256"),
+    [
+        (4096, "15492ef2ff21ca42184d124fc7530333bdc36f3835faf6cf4b58e33af5157c73"),
+        (16384, "5744ac91169d35991a73764521c84cd169c510c0c9eb3b69d28ea282e518160a"),
+    ],
+)
+def test_prompts_stay_what_measurements_rest_on(smollm2, length: int, sha256: str):
+    samples = KVRetrieval(samples=1, questions=8).samples(smollm2, [length])
+    text = "\n".join(smollm2.decode(sample.ids) for sample in samples)
+    assert hashlib.sha256(text.encode()).hexdigest() == sha256

@@ -218,6 +218,6 @@ def test_summaries_need_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "rouge_score", None)
     monkeypatch.setitem(sys.modules, "rouge_score.rouge_scorer", None)
     with pytest.raises(
-        MissingExtraError, match=r"longbook_sum_eng needs rouge_score: pip install 'lampe\[benchmarks\]'"
+        MissingExtraError, match=r"longbook_sum_eng needs rouge-score: pip install 'lampe\[benchmarks\]'"
     ):
         SCORES["longbook_sum_eng"]("a", ("a",))
