@@ -49,6 +49,8 @@ class KVRetrieval(InfiniteBenchTask):
     dataset = "kv_retrieval"
 
     def context(self, prompts: Prompts, length: int, trial: int, draws: Random) -> Iterator[Sample]:
+        # Draws of their own: how many pairs are drawn depends on how the number that fits is searched.
+        redraws = Random(draws.random())
         asked = [(key, uuid(draws)) for key in self._keys(prompts, draws)]
         others: list[tuple[str, str]] = []
 
@@ -68,7 +70,7 @@ class KVRetrieval(InfiniteBenchTask):
         count = largest(lambda count: len(prompt(count)), length, task=self.config.kind)
         del others[count:]
         whole = list(others)
-        redraw_longer(prompts, others, length - len(prompt(count)), draws)
+        redraw_longer(prompts, others, length - len(prompt(count)), redraws)
         if len(prompt(count)) > length:
             others = whole
         made = [prompt(count, question) for question in range(len(asked))]

@@ -122,8 +122,8 @@ def test_the_value_must_be_a_word(answer: str, score: int):
 @pytest.mark.parametrize(
     ("length", "sha256"),
     [
-        (4096, "15492ef2ff21ca42184d124fc7530333bdc36f3835faf6cf4b58e33af5157c73"),
-        (16384, "5744ac91169d35991a73764521c84cd169c510c0c9eb3b69d28ea282e518160a"),
+        (4096, "5e0e8deb9ef2cfbe235ba9c1602d2295e32985343f72e78d0a39ec2506aa58e7"),
+        (16384, "6b5d4c7b37ff9a641564e4bfd5468c9539b216e7b1c25c7948833dbda953a5ca"),
     ],
 )
 def test_prompts_stay_what_measurements_rest_on(smollm2, length: int, sha256: str):
