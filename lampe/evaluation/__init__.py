@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lampe.evaluation import infinitebench, ruler
+from lampe.evaluation import infinitebench, leval, longbench, ruler
 from lampe.evaluation.base import Outcome, Record, Sample, Setting, Task, TaskConfig, registry
 from lampe.evaluation.budget import Budget, Work, pair_cost
 from lampe.evaluation.needle import Needle
@@ -35,6 +35,8 @@ __all__ = [
     "create",
     "evaluate",
     "infinitebench",
+    "leval",
+    "longbench",
     "names",
     "pair_cost",
     "python_documentation",

@@ -8,7 +8,9 @@ import pytest
 from transformers import PreTrainedModel
 
 from lampe.llm import LLM
+from lampe.tokenizers import Tokenizer, load_tokenizer
 from tests.evaluation.tiny import checkpoint, prose
+from tests.tokenizers import judges
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +35,13 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> str:
     path: Path = tmp_path_factory.mktemp("text") / "river.txt"
     path.write_text(prose(150), encoding="utf-8")
     return str(path)
+
+
+@pytest.fixture(scope="session")
+def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    """SmolLM2's tokenizer with its chat template, for prompts of real lengths."""
+    folder = tmp_path_factory.mktemp("smollm2-tokenizer")
+    content = judges.cached(judges.smollm2_document)
+    template = content.pop("chat_template")
+    judges.write(folder, content, bos_token="<|im_start|>", eos_token="<|im_end|>", chat_template=template)
+    return load_tokenizer(folder)

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 import string
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from lampe.errors import MissingExtraError
 from lampe.evaluation.infinitebench.letters import code_debug, longbook_choice
+from lampe.evaluation.metrics import bag_f1, best, google_rouge, token_f1
 
 Score = Callable[[str, Sequence[str]], float]
 """The score, from 0 to 1, of an answer against the references."""
@@ -20,8 +19,6 @@ Score = Callable[[str, Sequence[str]], float]
 INTEGER = re.compile(r"[0-9]+")
 NUMBER = re.compile(r"\d+\.\d+|\d+")
 VALUE_ENDS = str.maketrans(dict.fromkeys("\n:\"'.,?!{}", " "))
-ARTICLES = re.compile(r"\b(a|an|the)\b")
-NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 NO_CHINESE_PUNCTUATION = str.maketrans(
     "",
     "",
@@ -80,11 +77,7 @@ def code_run(output: str, references: Sequence[str]) -> float:
 
 def longbook_qa_english(output: str, references: Sequence[str]) -> float:
     """F1 of the words without articles and punctuation, of the answer that is nearest."""
-
-    def words(text: str) -> list[str]:
-        return ARTICLES.sub(" ", text.lower().translate(NO_PUNCTUATION)).split()
-
-    return max(f1(words(output), words(reference)) for reference in references)
+    return best(token_f1, output, references)
 
 
 def longbook_qa_chinese(output: str, references: Sequence[str]) -> float:
@@ -93,23 +86,12 @@ def longbook_qa_chinese(output: str, references: Sequence[str]) -> float:
     def characters(text: str) -> str:
         return "".join(text.lower().translate(NO_CHINESE_PUNCTUATION).split())
 
-    return max(f1(characters(output), characters(reference)) for reference in references)
-
-
-def f1(found: Sequence[str], right: Sequence[str]) -> float:
-    """Harmonic mean of precision and recall of two bags."""
-    same = (Counter(found) & Counter(right)).total()
-    return 2 * same / (len(found) + len(right)) if same else 0.0
+    return max(bag_f1(characters(output), characters(reference)) for reference in references)
 
 
 def longbook_sum(output: str, references: Sequence[str]) -> float:
     """rougeLsum, the longest common subsequences of lines, without stemming."""
-    try:
-        from rouge_score.rouge_scorer import RougeScorer
-    except ImportError:
-        raise MissingExtraError("rouge-score", "benchmarks", "task 'infinitebench': longbook_sum_eng") from None
-    scorer = RougeScorer(["rougeLsum"])
-    return float(scorer.score_multi(references, output)["rougeLsum"].fmeasure)
+    return google_rouge(output, references, "rougeLsum")
 
 
 def longdialogue_qa(output: str, references: Sequence[str]) -> float:

@@ -34,7 +34,6 @@ RECORDS = {
     },
     "code_debug": {"input": "", "options": OPTIONS, "answer": "Tree.fell"},
 }
-NAME = "task 'infinitebench': "
 ENDS = {
     "passkey": ("\n\nWhat is the pass key?\n\nThe pass key is", ("71432",), 6),
     "number_string": ("\n\nWhat is the sequence of digits?\n\nThe sequence of digits is", ("2200044333",), 12),
@@ -159,30 +158,30 @@ def test_an_answer_is_scored_by_the_rules_of_its_dataset(smollm2, tmp_path: Path
 @pytest.mark.parametrize(
     ("dataset", "record", "message"),
     [
-        ("passkey", {"context": "x", "input": "y"}, "the field 'answer' of {} is neither text nor number nor a list"),
-        ("passkey", {"context": "x", "answer": ["1"]}, "the field 'input' of {} is missing or no text"),
-        ("passkey", {"context": 3, "input": "y", "answer": ["1"]}, "the field 'context' of {} is missing or no text"),
-        ("passkey", "{", "{} is not JSON: Expecting property name enclosed in double quotes"),
-        ("passkey", [1], "{} is no JSON object"),
+        ("passkey", {"context": "x", "input": "y"}, ": the field 'answer' is neither text nor number nor a list"),
+        ("passkey", {"context": "x", "answer": ["1"]}, ": the field 'input' is missing or no text"),
+        ("passkey", {"context": 3, "input": "y", "answer": ["1"]}, ": the field 'context' is missing or no text"),
+        ("passkey", "{", " is no JSON: Expecting property name enclosed in double quotes: line 2 column 1 (char 2)"),
+        ("passkey", [1], " holds a JSON list: an object would be accepted"),
         (
             "code_run",
             {"context": "x", "input": "y", "answer": [1]},
-            "the field 'input' of {} names no call such as func_1(-2)",
+            ": the field 'input' names no call such as func_1(-2)",
         ),
         (
             "math_find",
             {"context": "x", "input": "y", "answer": [1]},
-            "the field 'input' of {} does not ask for 'The ... of'",
+            ": the field 'input' does not ask for 'The ... of'",
         ),
         (
             "code_debug",
             {"context": "x", "options": ["a", "b"], "answer": "a"},
-            "the field 'options' of {} is not a list of four texts",
+            ": the field 'options' has 2 texts; four are expected",
         ),
         (
             "code_debug",
             {"context": "x", "options": OPTIONS, "answer": "tree"},
-            "the field 'answer' of {} is none of its options",
+            ": the field 'answer' is none of its options",
         ),
     ],
 )
@@ -190,7 +189,8 @@ def test_what_is_wrong_with_a_file(smollm2, tmp_path: Path, dataset: str, record
     data = write(tmp_path, dataset, record)
     with pytest.raises(ConfigError) as error:
         list(InfiniteBench(dataset=dataset, data=data).samples(smollm2, [600]))
-    assert str(error.value) == NAME + message.replace("{}", f"line 1 of {tmp_path / dataset}.jsonl")
+    where = f"task 'infinitebench/{dataset}': line 1 of {tmp_path / dataset}.jsonl"
+    assert str(error.value) == f"{where}{message}"
 
 
 def test_missing_files(smollm2, tmp_path: Path):
@@ -200,17 +200,17 @@ def test_missing_files(smollm2, tmp_path: Path):
     ):
         with pytest.raises(ConfigError) as error:
             list(InfiniteBench(dataset="passkey", data=str(data)).samples(smollm2, [600]))
-        assert str(error.value) == f"{NAME}data = {str(data)!r}: {message}"
+        assert str(error.value) == f"task 'infinitebench/passkey': data = {str(data)!r}: {message}"
 
 
 def test_a_question_that_does_not_survive(smollm2, tmp_path: Path):
     record = {"context": BOOK, "input": "why " * 200, "answer": ["x"]}
     data = write(tmp_path, "longbook_qa_eng", record)
     with pytest.raises(
-        ConfigError, match=r"a prompt of 300 tokens is too short for line 1 of .*, whose question alone"
+        ConfigError, match=r"line 1 of .*: a prompt of 300 tokens is too short for the question, which alone"
     ):
         list(InfiniteBench(dataset="longbook_qa_eng", data=data).samples(smollm2, [300]))
-    with pytest.raises(ConfigError, match="a prompt of 30 tokens has no room for the user's message"):
+    with pytest.raises(ConfigError, match="a prompt of 30 tokens has no room for the text it is about"):
         list(InfiniteBench(dataset="longbook_qa_eng", data=data).samples(smollm2, [30]))
 
 

@@ -217,7 +217,5 @@ def test_summaries_line_by_line():
 def test_summaries_need_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "rouge_score", None)
     monkeypatch.setitem(sys.modules, "rouge_score.rouge_scorer", None)
-    with pytest.raises(
-        MissingExtraError, match=r"longbook_sum_eng needs rouge-score: pip install 'lampe\[benchmarks\]'"
-    ):
+    with pytest.raises(MissingExtraError, match=r"ROUGE needs rouge-score: pip install 'lampe\[benchmarks\]'"):
         SCORES["longbook_sum_eng"]("a", ("a",))
