@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint matrix bench perplexity docs pictures clean
+.PHONY: demo test lint matrix bench perplexity study docs pictures clean
 
 # The real model past its trained window: RoPE, YaRN and LaMPE. ARGS="--text FILE --minutes 0" goes to the program.
 demo: $(READY)
@@ -36,6 +36,11 @@ bench: $(READY)
 # All methods on the real model past its trained window: an hour without matrix units; goes on where it was stopped.
 perplexity: $(READY)
 	$(BIN)/python -m benchmarks.perplexity $(ARGS)
+
+# Every method on the demo's model, at half to three times its window, on seven tasks: many hours without matrix units;
+# goes on where it was stopped. ARGS="--minutes 60", ARGS="--ray --workers 2" go to `lampe compare`.
+study: $(READY)
+	$(BIN)/python -m examples.smollm2 $(ARGS)
 
 # The pages under docs/ are Markdown; what is generated in them is written anew, and every block is run.
 docs: $(READY)

@@ -12,13 +12,14 @@ from typing import Any
 
 from rich.progress import track
 
-from docs import method_pages, speed_tables
-from lampe import models, positional
+from docs import method_pages, speed_tables, study_tables
+from lampe import evaluation, models, positional
 from lampe.evaluation import Perplexity
+from lampe.evaluation.prompts import PromptConfig
 from lampe.registry import Entry, Registry
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "docs/methods/perplexity.md", "docs/speed.md")
+PAGES = ("README.md", "docs/benchmarks.md", "docs/methods/perplexity.md", "docs/speed.md", "docs/study.md")
 
 
 def methods() -> str:
@@ -37,6 +38,17 @@ def families() -> str:
     return "\n".join(["| family | checkpoints | paper |", "|---|---|---|", *rows])
 
 
+def tasks() -> str:
+    """A row for every task that comes with lampe."""
+    rows = []
+    for entry in sorted(_own(evaluation.registry), key=lambda entry: (entry.cls.suite or "", entry.name)):
+        fields = entry.cls.Config.model_fields
+        own = [f"`{name}`" for name in fields if name not in PromptConfig.model_fields]
+        suite = entry.cls.suite or ""
+        rows.append(f"| `{entry.name}` | {suite} | {entry.summary} | {', '.join(own)} | {_link(entry.paper)} |")
+    return "\n".join(["| task | suite | what it measures | fields | paper |", "|---|---|---|---|---|", *rows])
+
+
 def perplexity() -> str:
     """The figures that `python -m benchmarks.perplexity --figures` wrote."""
     figures = json.loads((method_pages.FOLDER / "perplexity.json").read_text())
@@ -51,6 +63,8 @@ def perplexity() -> str:
 GENERATED: dict[str, Callable[[], str]] = {
     "methods": methods,
     "families": families,
+    "tasks": tasks,
+    **study_tables.GENERATED,
     "perplexity": perplexity,
     "speed_machine": speed_tables.machine,
     "speed_prefill": speed_tables.prefill,

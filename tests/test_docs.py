@@ -13,6 +13,7 @@ import pytest
 from docs import method_pages
 from docs.build import PAGES, rebuilt
 from lampe import attention, evaluation, models, positional
+from lampe.integrations import lm_eval
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -38,6 +39,9 @@ def test_every_block_runs(page, smollm2, tmp_path, monkeypatch):
                 # Empty lines before it, so that a failure names the lines of the page.
                 above = "\n" * text.count("\n", 0, block.start(2))
                 exec(compile(above + code, str(page), "exec", dont_inherit=True), names)
+            elif language == "yaml":
+                # Its first line names the file that the commands below it read.
+                (tmp_path / code.partition("\n")[0].removeprefix("# ")).write_text(code)
             elif language == "toml":
                 assert code in PLUGIN.read_text(), f"{page.name}: not in examples/plugin/pyproject.toml: {code}"
             else:
@@ -57,6 +61,10 @@ def run_console(code: str) -> None:
             extras = re.search(r"\[(.*)\]", line)
             for extra in extras.group(1).split(",") if extras else ():
                 assert re.search(rf"^{extra} = ", (ROOT / "pyproject.toml").read_text(), re.MULTILINE), line
+        elif command[0] == "lampe-lm-eval":
+            # The harness's tasks would be downloaded; its model is made as the line says.
+            model = lm_eval.LampeLM.create_from_arg_string(command[command.index("--model_args") + 1])
+            assert model.llm.positional.config.span == 4096
         else:
             assert command[0] == "lampe", f"not run: {line}"
             done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, timeout=500)
