@@ -125,7 +125,8 @@ class Experiment(FrozenModel):
     def _expanded(cls, value: Any) -> Any:
         if not isinstance(value, (list, tuple)):
             return value
-        return [entry for item in value for entry in _entries(item)]
+        # The first entry that does not do is enough for a sentence.
+        return [TaskEntry.model_validate(entry) for item in value for entry in _entries(item)]
 
     @field_validator("lengths")
     @classmethod
