@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from typing import Literal
 
 import pytest
@@ -25,7 +26,14 @@ class Letters(Task):
 
 
 def test_tasks_are_made_by_name_and_config():
-    assert evaluation.names() == ["passkey", "perplexity"]
+    suites = Counter(entry.cls.suite for entry in evaluation.registry.entries())
+    assert suites == {None: 4, "ruler": 13, "infinitebench": 7, "longbench": 1, "leval": 1}
+    assert [name for name in evaluation.names() if evaluation.registry.get(name).suite is None] == [
+        "needle",
+        "passkey",
+        "perplexity",
+        "sliding-perplexity",
+    ]
     task = evaluation.create({"kind": "passkey", "keys": 3})
     assert isinstance(task, Passkey)
     assert task.config == Passkey(keys=3).config

@@ -158,6 +158,7 @@ def test_the_real_file(smollm2, length: int):
     for sample in samples:
         assert len(sample.ids) <= length
         assert (sample.facts["cut"] > 0) == (len(sample.ids) > length - 8)
+    for sample in samples[::20]:
         assert task.score(sample.references[0], sample) == pytest.approx(1.0)
     longest = max(samples, key=lambda sample: sample.facts["cut"])
     prompt = smollm2.decode(longest.ids)
