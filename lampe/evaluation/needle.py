@@ -10,7 +10,7 @@ from pydantic import Field
 from lampe.errors import ConfigError
 from lampe.evaluation.base import Fact, Sample, registry
 from lampe.evaluation.prompts import PromptConfig, Prompts, PromptTask, largest
-from lampe.evaluation.prose import Prose, long_enough
+from lampe.evaluation.prose import Prose
 from lampe.tokenizers import Tokenizer
 
 NEEDLE = "The best thing to do in San Francisco is eat a sandwich and sit in Dolores Park on a sunny day."
@@ -34,7 +34,7 @@ class Needle(PromptTask):
         """The fields of the needle grid.
 
         Attributes:
-            text: as for `perplexity`; the original's haystack is Paul Graham's essays.
+            text: as for `perplexity`, but what is too short is repeated. The original has Paul Graham's essays.
             depths: where the needle stands; 0 is before the text, 1 behind it.
             places: in how many stretches of each document it is hidden.
             needle: the sentence.
@@ -63,7 +63,8 @@ class Needle(PromptTask):
             raise ConfigError(f"task {self.name!r}: answers: {missing!r} is not in the needle, {config.needle!r}")
         prompts = Prompts(tokenizer, config.template)
         longest = max(lengths)
-        documents = long_enough(Prose.documents(config.text, tokenizer), longest + config.places, self.name)
+        needed = longest + config.places
+        documents = [prose.repeated(needed, tokenizer) for prose in Prose.documents(config.text, tokenizer)]
         for place in range(config.places):
             for index, prose in enumerate(documents):
                 begin = prose.ends(longest, config.places)[place] - (longest - len(prose.prefix))

@@ -42,7 +42,7 @@ class Passkey(Task):
         """The fields of passkey.
 
         Attributes:
-            text: a file, or a folder of .txt files; None is Python's documentation.
+            text: a file, or a folder of .txt files; None is Python's documentation. What is too short is repeated.
             depths: where the key is hidden; 0 is the beginning of the prose, 1 its end.
             places: in how many stretches of the text keys are hidden.
             keys: how many keys are hidden in each of them, one at a time.
@@ -61,7 +61,8 @@ class Passkey(Task):
         max_new_tokens: int = Field(default=12, ge=1)
 
     def samples(self, tokenizer: Tokenizer, lengths: Sequence[int]) -> Iterator[Sample]:
-        prose = Prose.load(self.config.text, tokenizer)
+        needed = max(lengths) + self.config.places
+        prose = Prose.load(self.config.text, tokenizer).repeated(needed, tokenizer)
         question = tuple(tokenizer.encode(QUESTION, add_special=False))
         keys = self._keys(prose.text)
         for place, end in enumerate(prose.ends(max(lengths), self.config.places)):

@@ -73,6 +73,12 @@ class Prose:
         breaks = (count for position, count in after.items() if position in ends)
         return cls(text, tuple(ids), _prefix(tokenizer), tuple(breaks), name)
 
+    def repeated(self, tokens: int, tokenizer: Tokenizer) -> Prose:
+        """The same text as often as gives so many tokens with the prefix: a haystack, but nothing to measure loss on."""
+        times = -(-tokens // max(len(self.ids), 1))
+        whole = len(self.prefix) + len(self.ids) >= tokens
+        return self if whole else Prose.of("\n\n".join([self.text] * (times + 1)), tokenizer, name=self.name)
+
     def context(self, end: int, length: int) -> tuple[int, ...]:
         """`length` tokens that end with the text's token `end - 1`; the prefix is among them."""
         return self.prefix + self.ids[end - (length - len(self.prefix)) : end]

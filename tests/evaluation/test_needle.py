@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lampe.errors import ConfigError
-from lampe.evaluation import Needle
+from lampe.evaluation import Needle, Passkey
 from lampe.evaluation.needle import NEEDLE, QUESTION
 from tests.evaluation.test_passkey import Parrot
 
@@ -58,3 +58,16 @@ def test_documents_of_a_folder(tiny, text, tmp_path: Path):
     (tmp_path / "b.txt").write_text(Path(text).read_text()[::-1])
     samples = list(Needle(text=str(tmp_path), depths=(0.5,)).samples(tiny[0].tokenizer, (900,)))
     assert [(s.trial, s.facts["document"]) for s in samples] == [(0, "a.txt"), (1, "b.txt")]
+
+
+def test_a_short_text_is_repeated(tiny, tmp_path: Path):
+    (tmp_path / "short.txt").write_text("One grey boat. Two old mills. " * 4)
+    for task in (
+        Needle(text=str(tmp_path / "short.txt"), depths=(0.5,)),
+        Passkey(text=str(tmp_path / "short.txt"), places=1, keys=1, depths=(0.5,)),
+    ):
+        (sample,) = task.samples(tiny[0].tokenizer, (900,))
+        prompt = tiny[0].tokenizer.decode(sample.ids)
+        assert len(sample.ids) == 900
+        assert prompt.count("One grey boat.") > 15
+        assert all(answer in prompt for answer in sample.references)
