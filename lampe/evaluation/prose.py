@@ -74,7 +74,7 @@ class Prose:
         return cls(text, tuple(ids), _prefix(tokenizer), tuple(breaks), name)
 
     def repeated(self, tokens: int, tokenizer: Tokenizer) -> Prose:
-        """The same text as often as gives so many tokens with the prefix: a haystack, but nothing to measure loss on."""
+        """The same text as often as gives so many tokens with the prefix: a haystack, nothing to measure loss on."""
         times = -(-tokens // max(len(self.ids), 1))
         whole = len(self.prefix) + len(self.ids) >= tokens
         return self if whole else Prose.of("\n\n".join([self.text] * (times + 1)), tokenizer, name=self.name)
