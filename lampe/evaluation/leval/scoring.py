@@ -10,6 +10,7 @@ from lampe.evaluation.metrics import best, google_rouge, token_f1
 OPTIONS = "ABCD"
 OPTION = re.compile(r"[A-Z](?=[\s.)])")
 ANSWER = re.compile(r"The answer is (\S+)")
+JUDGEMENTS = re.compile(r"\s*(true|false)\s*\[fact:\s*(true|false)\s*\]\s*")
 PART = 0.25
 """Of a question with several right options, for some of them and none that is wrong."""
 
@@ -20,7 +21,10 @@ def right_options(reference: str) -> str:
 
 
 def one_option(output: str, references: Sequence[str]) -> float:
-    """1 if the first letter from A to D is the right one; an answer without any counts as A, as officially."""
+    """1 if the first letter from A to D is the right one; an answer without any counts as A, as officially.
+
+    Officially an answer of nothing but several letters in a row, such as BC, is wrong.
+    """
     if not output.strip():
         return 0.0
     found = next((character for character in output if character in OPTIONS), "A")
@@ -30,8 +34,9 @@ def one_option(output: str, references: Sequence[str]) -> float:
 def several_options(output: str, references: Sequence[str]) -> float:
     """1 for exactly the right options, a quarter for some of them and no other; without any, A counts, as officially.
 
-    The options are the letters that the answer begins with, if there are several; else those that white space, a full
-    stop or a bracket follows, up to the next question that the model asks itself.
+    The options are the letters that the answer begins with, if there are several; else that letter and those that white
+    space, a full stop or a bracket follows, up to the next question that the model asks itself. So "Answer: B." is A
+    and B, as officially.
     """
     if not output.strip():
         return 0.0
@@ -52,9 +57,15 @@ def number(output: str, references: Sequence[str]) -> float:
 
 
 def judgement(output: str, references: Sequence[str]) -> float:
-    """1 if the first word that holds "true" or "false" holds the right one."""
-    words = (re.search("true|false", word) for word in output.lower().split())
-    return float(next((match.group() for match in words if match), "") == references[0])
+    """1 if the first word that holds "true" or "false" holds the right one; "true" comes first, as officially."""
+    words = output.lower().split()
+    return float(next((value for word in words for value in ("true", "false") if value in word), "") == references[0])
+
+
+def judgements(reference: str) -> tuple[str, ...]:
+    """Whether a statement holds in the document and in the world; nothing if not of the form "True [fact: False]"."""
+    match = JUDGEMENTS.fullmatch(reference.lower())
+    return match.groups() if match else ()
 
 
 def open_answer(output: str, references: Sequence[str], metric: str) -> float:

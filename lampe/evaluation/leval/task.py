@@ -33,6 +33,13 @@ SCORES = {
     "sci_fi": scoring.judgement,
     "tpo": scoring.one_option,
 }
+ACCEPTED = {
+    "coursera": "letters from A to D",
+    "gsm100": "a number",
+    "quality": "a letter from A to D",
+    "sci_fi": "the form 'True [fact: False]'",
+    "tpo": "a letter from A to D",
+}
 
 
 class Question(NamedTuple):
@@ -57,8 +64,8 @@ class LEval(PromptTask):
 
     A document that is too long loses its middle, where the official code takes off its end. All questions of a document
     see the same part of it, so that those whose prompts have equally many tokens share what they begin with. The system
-    prompt stands before the document in the user's turn, since not every template has a turn for it. An empty answer
-    scores 0; officially it is a quarter right.
+    prompt stands before the document in the user's turn, since not every template has a turn for it. A blank answer
+    to a question with options scores 0; officially it is a quarter right, or A if it is white space.
     """
 
     class Config(PromptConfig):
@@ -103,9 +110,24 @@ class LEval(PromptTask):
         texts, outputs = line.texts("instructions"), line.texts("outputs")
         if len(texts) != len(outputs):
             raise ConfigError(f"{line.where}: {len(texts)} instructions, but {len(outputs)} outputs")
-        return [Question(index, *pair) for index, pair in enumerate(zip(texts, outputs, strict=True))][
-            : self.config.questions
-        ]
+        if not texts:
+            raise ConfigError(f"{line.where}: the field 'instructions' is empty: a question or more would be accepted")
+        questions = [Question(index, *pair) for index, pair in enumerate(zip(texts, outputs, strict=True))]
+        for question in questions:
+            self._check(line, question.reference)
+        return questions[: self.config.questions]
+
+    def _check(self, line: Line, reference: str) -> None:
+        """Refuse a reference that no answer could match."""
+        dataset = self.config.dataset
+        if dataset == "sci_fi":
+            answerable = bool(scoring.judgements(reference))
+        else:
+            answerable = dataset not in CLOSED or SCORES[dataset](reference, (reference,)) == 1.0
+        if not answerable:
+            raise ConfigError(
+                f"{line.where}: the output {reference!r} holds no answer: {ACCEPTED[dataset]} would be accepted"
+            )
 
     def _about(
         self, prompts: Prompts, line: Line, trial: int, length: int, questions: Sequence[Question]
@@ -145,7 +167,7 @@ class LEval(PromptTask):
         facts = {"document": str(line.record.get("source", trial)), "question": question.number, **facts}
         reference = question.reference
         if self.config.dataset == "sci_fi":
-            reference = _judgement(line, reference, world="world" in facts)
+            reference = scoring.judgements(reference)["world" in facts]
         elif self.config.dataset not in CLOSED:
             facts["metric"] = line.text("evaluation")
         return Sample(
@@ -159,12 +181,3 @@ class LEval(PromptTask):
             shared,
             templated=prompts.templated,
         )
-
-
-def _judgement(line: Line, reference: str, *, world: bool) -> str:
-    """Whether a statement holds in the document, or in the world, of a reference such as "True [fact: False]"."""
-    document, mark, real = reference.lower().rstrip().rstrip("]").partition("[fact:")
-    found = (real if world else document).strip()
-    if not mark or found not in ("true", "false"):
-        raise ConfigError(f"{line.where}: the output {reference!r} is not of the form 'True [fact: False]'")
-    return found

@@ -29,8 +29,11 @@ def written(folder: Path, dataset: str, **fields: Any) -> Path:
         ("(B) Because", "(B) Because it is", 1.0),
         ("b", "B", 0.0),
         ("The answer is C.", "C", 1.0),
+        ("\n\nC", "C", 1.0),
         # The first capital letter from A to D counts, wherever it stands, as officially.
         ("Dogs bark: C", "C", 0.0),
+        ("Answer: B", "B", 0.0),
+        ("Answer: B", "A", 1.0),
         ("BC", "B", 1.0),
         ("none", "A", 1.0),
         ("none", "B", 0.0),
@@ -55,6 +58,13 @@ def test_one_option(output: str, reference: str, score: float):
         ("B\nA.\nQuestion 2: C.", "AB", 1.0),
         ("The options are B. and D.", "BD", 1.0),
         ("D", "D", 1.0),
+        # Behind other words only letters that a mark follows count, but the A of "Answer" begins the text.
+        ("It is B.", "B", 1.0),
+        ("It is B", "B", 0.0),
+        ("Answer: B.", "B", 0.0),
+        ("Answer: B.", "AB", 1.0),
+        ("ab", "AB", 0.25),
+        ("A and B", "AB", 0.25),
         ("nothing", "A", 1.0),
         ("nothing", "AB", 0.25),
         ("nothing", "B", 0.0),
@@ -71,11 +81,16 @@ def test_several_options(output: str, reference: str, score: float):
         ("2 + 2 = 4. The answer is 4", "4", 1.0),
         ("The answer is $1,430.", "1430", 1.0),
         ("The answer is 18.00 dollars", "18", 1.0),
+        ("$18.00", "18", 1.0),
+        ("The answer is 1,430,000", "1430000", 1.0),
+        ("The answer is 5. Then The answer is 6", "5", 1.0),
+        # As officially, a sign is passed over and a fraction cut off.
+        ("The answer is -18", "18", 1.0),
+        ("The answer is 18.75", "18", 1.0),
         ("so she has 12 and then 18 apples", "18", 1.0),
         ("He has 18.\n\nQuestion: 7", "18", 1.0),
         ("The answer is eighteen", "18", 0.0),
         ("no number", "18", 0.0),
-        ("-18", "18", 1.0),
         ("180", "18", 0.0),
         ("", "18", 0.0),
     ],
@@ -85,7 +100,16 @@ def test_the_number_of_an_answer(output: str, reference: str, score: float):
 
 
 @pytest.mark.parametrize(
-    ("output", "score"), [("True.", 1.0), ("it is true", 1.0), ("False, not true", 0.0), ("maybe", 0.0), ("", 0.0)]
+    ("output", "score"),
+    [
+        ("True.", 1.0),
+        ("it is true", 1.0),
+        ("untrue", 1.0),
+        ("False/True", 1.0),
+        ("False, not true", 0.0),
+        ("maybe", 0.0),
+        ("", 0.0),
+    ],
 )
 def test_true_or_false(output: str, score: float):
     assert by.judgement(output, ["true"]) == score
@@ -106,7 +130,7 @@ def test_prompts_are_the_official_ones(tiny, tmp_path: Path):
     after = "A long story. \nQuestion: Who?.  Please directly give answer without any additonal output or explanation "
     assert prompts_of(tiny, tmp_path, "coursera") == [f"{SYSTEM['coursera']}Document is as follows. {after}\nAnswer:"]
     assert prompts_of(tiny, tmp_path, "tpo") == [f"{SYSTEM_EXAM}Document is as follows. {after}\nAnswer:"]
-    assert prompts_of(tiny, tmp_path, "gsm100") == [f"{SYSTEM['gsm100']}A long story.\n\nWho?"]
+    assert prompts_of(tiny, tmp_path, "gsm100", outputs=["18"]) == [f"{SYSTEM['gsm100']}A long story.\n\nWho?"]
     (asked,) = prompts_of(tiny, tmp_path, "news_summ", outputs=["three words here"], evaluation="rouge")
     assert asked == (
         f"{SYSTEM_OPEN}Document is as follows. A long story. Instruction: Who? \nAnswer this question with 3 words."
@@ -123,8 +147,23 @@ def test_science_fiction_is_asked_of_its_world_and_of_the_real_one(tiny, tmp_pat
         "Cats fly, True or False? Answer this question based on the real-world knowledge and facts up until your last "
         "training\nAnswer:"
     )
-    with pytest.raises(ConfigError, match=r"the output 'maybe' is not of the form 'True \[fact: False\]'"):
-        prompts_of(tiny, tmp_path, "sci_fi", outputs=["maybe"])
+    assert [task.score("It is false.", sample) for sample in (of_document, of_world)] == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "output", "accepted"),
+    [
+        ("coursera", "", "letters from A to D"),
+        ("gsm100", "eighteen", "a number"),
+        ("quality", "none", "a letter from A to D"),
+        ("tpo", "AB", "a letter from A to D"),
+        ("sci_fi", "maybe", r"the form 'True \[fact: False\]'"),
+        ("sci_fi", "True", r"the form 'True \[fact: False\]'"),
+    ],
+)
+def test_references_that_no_answer_matches_are_refused(tiny, tmp_path: Path, dataset: str, output: str, accepted: str):
+    with pytest.raises(ConfigError, match=f"line 1 of .*: the output '{output}' holds no answer: {accepted} would be"):
+        prompts_of(tiny, tmp_path, dataset, outputs=[output])
 
 
 def test_documents_lose_their_middle_alike_for_all_questions(tiny, tmp_path: Path):
@@ -147,6 +186,7 @@ def test_documents_lose_their_middle_alike_for_all_questions(tiny, tmp_path: Pat
     ("fields", "sentence"),
     [
         ({"instructions": ["a", "b"]}, "2 instructions, but 1 outputs"),
+        ({"instructions": [], "outputs": []}, "the field 'instructions' is empty"),
         ({"input": 3}, "the field 'input' is missing or no text"),
         ({"outputs": [1]}, "the field 'outputs' is missing or no list of texts"),
     ],
@@ -170,11 +210,13 @@ def test_the_real_files(smollm2, dataset: str):
         assert len(samples) == questions * (2 if dataset == "sci_fi" else 1)
         for sample in samples:
             assert len(sample.ids) <= length
-            assert task.score(sample.references[0], sample) == 1.0
-        cut = max(samples, key=lambda sample: sample.facts["cut"])
-        prompt = smollm2.decode(cut.ids)
-        source = lines[cut.trial]
-        assert source["input"].split()[0] in prompt
-        assert source["instructions"][cut.facts["question"]].strip() in prompt
-        if cut.facts["cut"]:
-            assert len(cut.ids) > length - 400
+            if sample.facts["cut"]:
+                assert len(sample.ids) > length - 400
+            source, number = lines[sample.trial], sample.facts["question"]
+            # The official answers themselves; those of sci_fi hold both judgements.
+            of_document, _, of_world = source["outputs"][number].partition("[fact:")
+            assert task.score(of_world if "world" in sample.facts else of_document, sample) == 1.0
+            if "world" not in sample.facts:
+                question = source["instructions"][number].strip()
+                assert source["input"][:200].strip() in smollm2.decode(sample.ids[:300])
+                assert question in smollm2.decode(sample.ids[-len(question) - 100 :])
