@@ -72,7 +72,7 @@ def compare(
     Each score is appended to FOLDER/results.jsonl as it is made. Killed or stopped, the same command goes on where it
     was and ends with the same file. FOLDER/report.html holds tables, pictures and what made them.
 
-    [dim]lampe compare examples/smollm2/quick.yaml[/dim]
+    [dim]lampe compare examples/smollm2/study.yaml --minutes 60[/dim]
     """
     if workers is not None and ray is None:
         raise ConfigError(f"--workers {workers} needs --ray: without it one process measures")
@@ -83,8 +83,8 @@ def compare(
     with Store(folder) as store:
         plan.check(store.records, store.path)
         interrupted = False
+        write_whole(folder / "experiment.json", to_json(plan.about, indent=2) + b"\n")
         if not report:
-            write_whole(folder / "experiment.json", to_json(plan.about, indent=2) + b"\n")
             interrupted = _measure(plan, store, minutes, _runner(ray, workers))
         records = [store.records[key] for key in plan.keys if key in store.records]
     _report(plan, folder, records, as_json=as_json)
