@@ -53,7 +53,7 @@ def read_lines(folder: str | Path, name: str, task: str) -> Iterator[Line]:
         task: its name, for the sentences.
 
     Raises:
-        ConfigError: there is no such folder or file, or a line is no JSON object in UTF-8.
+        ConfigError: there is no such folder or file, it holds no object, or a line is no JSON object in UTF-8.
     """
     path = Path(folder) / name
     subject = f"task {task!r}"
@@ -61,6 +61,7 @@ def read_lines(folder: str | Path, name: str, task: str) -> Iterator[Line]:
         raise ConfigError(f"{subject}: data = {str(folder)!r}: there is no such folder")
     if not path.is_file():
         raise ConfigError(f"{subject}: data = {str(folder)!r}: the folder holds no {name}")
+    empty = True
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             where = f"{subject}: line {number} of {path}"
@@ -72,4 +73,7 @@ def read_lines(folder: str | Path, name: str, task: str) -> Iterator[Line]:
                 raise ConfigError(f"{where} is no JSON: {error}") from None
             if not isinstance(record, dict):
                 raise ConfigError(f"{where} holds a JSON {type(record).__name__}: an object would be accepted")
+            empty = False
             yield Line(where, record)
+    if empty:
+        raise ConfigError(f"{subject}: {path} is empty: a JSON object on each line would be accepted")

@@ -49,8 +49,9 @@ def rouge_l(output: str, reference: str) -> float:
         raise MissingExtraError("rouge", "benchmarks", "ROUGE-L") from None
     try:
         return float(Rouge(metrics=["rouge-l"]).get_scores(output, reference)[0]["rouge-l"]["f"])
-    except ValueError:
-        # An answer without a word.
+    except (ValueError, RecursionError):
+        # An answer without a word, or a thousand words without a full stop: the package recurses over the words of a
+        # sentence. LongBench scores both 0.
         return 0.0
 
 
@@ -75,6 +76,8 @@ def google_rouge(output: str, references: Sequence[str], kind: str) -> float:
 def edit_similarity(output: str, reference: str) -> float:
     """1 less the insertions and deletions between two texts, relative to their lengths; in whole per cent.
 
+    So does fuzzywuzzy with python-Levenshtein, which LongBench uses; without that it falls back to difflib.
+
     Raises:
         MissingExtraError: rapidfuzz is not installed.
     """
@@ -82,5 +85,5 @@ def edit_similarity(output: str, reference: str) -> float:
         from rapidfuzz import fuzz
     except ImportError:
         raise MissingExtraError("rapidfuzz", "benchmarks", "edit similarity") from None
-    # fuzzywuzzy, which the benchmarks were scored with, rounds.
+    # fuzzywuzzy rounds.
     return round(fuzz.ratio(output, reference)) / 100

@@ -36,3 +36,10 @@ def test_files_that_are_not_there(tmp_path: Path):
         list(read_lines("nowhere", "a.jsonl", "t"))
     with pytest.raises(ConfigError, match=r"the folder holds no a.jsonl"):
         list(read_lines(tmp_path, "a.jsonl", "t"))
+
+
+@pytest.mark.parametrize("content", ["", "\n \n"])
+def test_a_file_without_a_line_is_no_benchmark(tmp_path: Path, content: str):
+    (tmp_path / "a.jsonl").write_text(content)
+    with pytest.raises(ConfigError, match="task 't': .*a.jsonl is empty: a JSON object on each line would be accepted"):
+        list(read_lines(tmp_path, "a.jsonl", "t"))

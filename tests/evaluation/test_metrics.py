@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 
+from lampe.errors import MissingExtraError
 from lampe.evaluation import metrics
 
 
@@ -43,3 +46,22 @@ def test_rouge_l():
 )
 def test_edit_similarity_is_in_whole_per_cent(output: str, reference: str, score: float):
     assert metrics.edit_similarity(output, reference) == score
+
+
+def test_a_sentence_that_is_too_long_for_rouge_scores_nothing():
+    endless = " ".join(f"word{number}" for number in range(3000))
+    assert metrics.rouge_l(endless, "quite different words") == 0.0
+    assert metrics.rouge_l("word1. " * 3000, "word1") == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("library", "metric", "sentence"),
+    [
+        ("rouge", metrics.rouge_l, "ROUGE-L needs rouge"),
+        ("rapidfuzz", metrics.edit_similarity, "edit similarity needs rapidfuzz"),
+    ],
+)
+def test_a_missing_library_is_named_with_its_extra(monkeypatch, library: str, metric, sentence: str):
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(MissingExtraError, match=rf"{sentence}: pip install 'lampe\[benchmarks\]'"):
+        metric("a", "a")

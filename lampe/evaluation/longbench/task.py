@@ -98,6 +98,8 @@ class LongBench(PromptTask):
 
     def _references(self, line: Line) -> tuple[str, ...]:
         references = tuple(line.texts("answers"))
+        if not references:
+            raise ConfigError(f"{line.where}: the field 'answers' is empty: an answer or more would be accepted")
         if self.config.dataset == "passage_retrieval_en" and not all(map(PARAGRAPH.search, references)):
             raise ConfigError(f"{line.where}: the field 'answers' names no 'Paragraph' and number")
         return references

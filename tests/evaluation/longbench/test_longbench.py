@@ -138,6 +138,7 @@ def test_long_inputs_lose_their_middle(tiny, tmp_path: Path):
     ("record", "sentence"),
     [
         ({"answers": "7"}, "the field 'answers' is missing or no list of texts"),
+        ({"answers": []}, "the field 'answers' is empty: an answer or more would be accepted"),
         ({"context": None}, "the field 'context' is missing or no text"),
         ({"answers": ["7"]}, "the field 'answers' names no 'Paragraph' and number"),
     ],
