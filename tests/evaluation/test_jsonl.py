@@ -41,5 +41,7 @@ def test_files_that_are_not_there(tmp_path: Path):
 @pytest.mark.parametrize("content", ["", "\n \n"])
 def test_a_file_without_a_line_is_no_benchmark(tmp_path: Path, content: str):
     (tmp_path / "a.jsonl").write_text(content)
-    with pytest.raises(ConfigError, match="task 't': .*a.jsonl is empty: a JSON object on each line would be accepted"):
+    with pytest.raises(
+        ConfigError, match=r"task 't': .*a.jsonl is empty: a JSON object on each line would be accepted"
+    ):
         list(read_lines(tmp_path, "a.jsonl", "t"))

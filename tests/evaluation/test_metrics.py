@@ -51,7 +51,6 @@ def test_edit_similarity_is_in_whole_per_cent(output: str, reference: str, score
 def test_a_sentence_that_is_too_long_for_rouge_scores_nothing():
     endless = " ".join(f"word{number}" for number in range(3000))
     assert metrics.rouge_l(endless, "quite different words") == 0.0
-    assert metrics.rouge_l("word1. " * 3000, "word1") == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(
