@@ -31,6 +31,9 @@ class LongBench(PromptTask):
     A prompt that is too long loses the middle of its tokens, as officially; here the chat template counts into the
     length. Prompts of examples (trec, triviaqa, samsum) and of code go to the model without the template, unless
     `template` is "chat". LongBench-E's three ranges of length are in the fact "bucket".
+
+    Officially an answer to samsum also ends at its first line break, and may not begin with one. Here it goes on, and
+    the first line that is not empty counts.
     """
 
     class Config(PromptConfig):
@@ -112,5 +115,8 @@ class LongBench(PromptTask):
                 raise ConfigError(f"{line.where}: the field 'length' is missing or no number of words")
             facts["bucket"] = next((name for end, name in BUCKETS if words < end), "8k+")
         if self.config.dataset == "trec":
-            facts |= {f"class {index}": name for index, name in enumerate(line.texts("all_classes"))}
+            classes = line.texts("all_classes")
+            if not classes:
+                raise ConfigError(f"{line.where}: the field 'all_classes' is empty: a class or more would be accepted")
+            facts |= {f"class {index}": name for index, name in enumerate(classes)}
         return facts

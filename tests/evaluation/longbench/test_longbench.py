@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -43,22 +44,29 @@ def test_sixteen_datasets_with_their_limits():
     assert plain == {"trec", "triviaqa", "samsum", "lcc", "repobench-p"}
 
 
+# SHA-256, its first 12 digits, of each prompt in THUDM/LongBench, config/dataset2prompt.json.
+OFFICIAL = {
+    "narrativeqa": "5178f3835db9",
+    "qasper": "0fbdd123fe7f",
+    "multifieldqa_en": "20b4666a2de8",
+    "hotpotqa": "9ec4ae308865",
+    "2wikimqa": "9ec4ae308865",
+    "musique": "9ec4ae308865",
+    "gov_report": "91c25d585b18",
+    "qmsum": "dca23b678fe0",
+    "multi_news": "2af3f28c40b9",
+    "trec": "0eff8bebdba9",
+    "triviaqa": "00a802e6377e",
+    "samsum": "a68d88423490",
+    "passage_count": "986550b6c610",
+    "passage_retrieval_en": "39b96b7fa52b",
+    "lcc": "6a1f24cf0bb8",
+    "repobench-p": "ee9ec182ea5f",
+}
+
+
 def test_prompts_are_the_official_ones():
-    assert RULES["qasper"].prompt == (
-        "You are given a scientific article and a question. Answer the question as concisely as you can, using a "
-        "single phrase or sentence if possible. If the question cannot be answered based on the information in the "
-        'article, write "unanswerable". If the question is a yes/no question, answer "yes", "no", or "unanswerable". '
-        "Do not provide any explanation.\n\nArticle: {context}\n\n Answer the question based on the above article as "
-        "concisely as you can, using a single phrase or sentence if possible. If the question cannot be answered based "
-        'on the information in the article, write "unanswerable". If the question is a yes/no question, answer "yes", '
-        '"no", or "unanswerable". Do not provide any explanation.\n\nQuestion: {input}\n\nAnswer:'
-    )
-    assert RULES["narrativeqa"].prompt == (
-        "You are given a story, which can be either a novel or a movie script, and a question. Answer the question as "
-        "concisely as you can, using a single phrase if possible. Do not provide any explanation.\n\nStory: {context}"
-        "\n\nNow, answer the question based on the story as concisely as you can, using a single phrase if possible. "
-        "Do not provide any explanation.\n\nQuestion: {input}\n\nAnswer:"
-    )
+    assert {name: sha256(rules.prompt.encode()).hexdigest()[:12] for name, rules in RULES.items()} == OFFICIAL
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
@@ -94,14 +102,18 @@ def test_the_template_is_left_out_for_examples_and_code(smollm2, tmp_path: Path)
         ("passage_count", "17", ["7"], 0.0),
         ("passage_retrieval_en", "Paragraph 7, 7", ["Paragraph 7"], 1.0),
         ("passage_retrieval_en", "7 or 8", ["Paragraph 7"], 0.5),
+        ("passage_retrieval_en", "Paragraph 17", ["Paragraph 7"], 0.0),
         ("trec", "Individual or Group\nQuestion: Date", ["Group"], 0.5),
         ("trec", "Date", ["Group"], 0.0),
         # A class that is a part of the right one's name is no second answer.
         ("trec", "Group or organization", ["Group or organization"], 1.0),
         ("lcc", "# a comment\n```python\nreturn x\nreturn y", ["return x"], 1.0),
         ("lcc", "// one\n# two", ["return x"], 0.0),
+        # As officially, code with a comment behind it is passed over too.
+        ("lcc", "return x  # done\nreturn y", ["return x"], 0.88),
         ("repobench-p", "\n\nreturn y", ["return x"], 0.88),
         ("gov_report", "", ["A report."], 0.0),
+        ("gov_report", "a report", ["other words", "a report"], 1.0),
     ],
 )
 def test_answers_are_scored_by_the_rules_of_their_dataset(tiny, tmp_path, dataset, output, references, score):
@@ -120,6 +132,22 @@ def test_longbench_e_and_its_ranges(tiny, tmp_path: Path):
     assert task.name == "longbench-e/qasper"
     with pytest.raises(ConfigError, match="dataset 'qmsum' is not in LongBench-E"):
         LongBench(dataset="qmsum", data=".", e=True)
+
+
+def test_the_first_records_and_shorter_answers(tiny, tmp_path: Path):
+    folder = written(tmp_path, "hotpotqa", *({"_id": name, "input": f"{name}?"} for name in "abc"))
+    task = LongBench(dataset="hotpotqa", data=str(folder), limit=2, max_new_tokens=5)
+    samples = list(task.samples(tiny[0].tokenizer, [900, 1000]))
+    assert [(sample.trial, sample.length, sample.facts["id"]) for sample in samples] == [
+        (0, 900, "a"),
+        (0, 1000, "a"),
+        (1, 900, "b"),
+        (1, 1000, "b"),
+    ]
+    assert {sample.new_tokens for sample in samples} == {5}
+    assert samples[0].ids == samples[1].ids
+    assert "class 0" not in samples[0].facts
+    assert "bucket" not in samples[0].facts
 
 
 def test_long_inputs_lose_their_middle(tiny, tmp_path: Path):
@@ -149,19 +177,26 @@ def test_bad_files_are_one_sentence(tiny, tmp_path: Path, record, sentence: str)
         sample_of(task, tiny[0].tokenizer)
 
 
+def test_no_class_to_choose_from(tiny, tmp_path: Path):
+    task = LongBench(dataset="trec", data=str(written(tmp_path, "trec", {"all_classes": []})))
+    with pytest.raises(ConfigError, match=r"line 1 of .*: the field 'all_classes' is empty: a class or more would be"):
+        sample_of(task, tiny[0].tokenizer)
+
+
 @pytest.mark.skipif(not REAL.is_dir(), reason="LongBench's files are not at hand")
-@pytest.mark.parametrize("length", [8192, 16384])
-def test_the_real_file(smollm2, length: int):
+@pytest.mark.parametrize(("length", "cut"), [(8192, 5), (16384, 0)])
+def test_the_real_file(smollm2, length: int, cut: int):
     task = LongBench(dataset="multi_news", data=str(REAL))
+    records = [json.loads(line) for line in (REAL / "multi_news.jsonl").read_text(encoding="utf-8").splitlines()]
     samples = list(task.samples(smollm2, [length]))
-    assert len(samples) == 200
     assert [sample.trial for sample in samples] == list(range(200))
-    for sample in samples:
+    assert sum(sample.facts["cut"] > 0 for sample in samples) == cut
+    before, after = RULES["multi_news"].prompt.split("{context}")
+    for sample, record in zip(samples, records, strict=True):
         assert len(sample.ids) <= length
-        assert (sample.facts["cut"] > 0) == (len(sample.ids) > length - 8)
+        assert sample.facts["cut"] == 0 or len(sample.ids) > length - 8
+        prompt = smollm2.decode(sample.ids)
+        assert before + record["context"][:1500] in prompt
+        assert record["context"][-1500:] + after in prompt
     for sample in samples[::20]:
         assert task.score(sample.references[0], sample) == pytest.approx(1.0)
-    longest = max(samples, key=lambda sample: sample.facts["cut"])
-    prompt = smollm2.decode(longest.ids)
-    assert "You are given several news passages." in prompt
-    assert "write a one-page summary of all the news.\n\nSummary:" in prompt
