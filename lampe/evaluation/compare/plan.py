@@ -18,6 +18,7 @@ from lampe.evaluation.base import Record, Sample, Task
 from lampe.evaluation.budget import Work
 from lampe.evaluation.compare.experiment import Experiment, ModelEntry, TaskEntry
 from lampe.evaluation.compare.store import make_key
+from lampe.evaluation.prompts import PromptTask
 from lampe.evaluation.runner import block_work
 from lampe.llm import bind
 from lampe.positional import PositionalEncoding
@@ -198,7 +199,11 @@ def _blocks(
             return
         if trial < entry.trials(length):
             # Ids in four bytes each: an experiment may hold millions.
-            yield [replace(sample, ids=array("I", sample.ids)) for sample in block]
+            samples = [replace(sample, ids=array("I", sample.ids)) for sample in block]
+            if isinstance(task, PromptTask):
+                # A library that scoring needs is missed now, not after the first answer.
+                task.score("", samples[0])
+            yield samples
 
 
 def _units(model: str, methods: Sequence[str], block: Sequence[Sample], tokenizer: Tokenizer) -> Iterator[Unit]:

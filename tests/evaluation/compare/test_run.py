@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import sys
 from pathlib import Path
 
 import pytest
 
-from lampe.errors import ConfigError
+from lampe.errors import ConfigError, MissingExtraError
 from lampe.evaluation import Budget, Passkey, evaluate
 from lampe.evaluation.compare import Experiment, Plan, Store, read_records, run
 from lampe.evaluation.compare.store import key_of
@@ -162,4 +163,14 @@ def test_lengths_that_do_not_do_are_refused_before_any_work(fields):
     fields["tasks"] = [{"kind": "perplexity", "text": fields["tasks"][0]["text"], "tokens": 20}]
     fields["lengths"] = [10]
     with pytest.raises(ConfigError, match="a context of 10 tokens is too short to score the last 20"):
+        Plan.make(Experiment.model_validate(fields))
+
+
+def test_a_library_that_scoring_needs_is_missed_before_any_work(fields, tmp_path: Path, monkeypatch):
+    record = {"context": "Ann did.", "input": "", "answers": ["Ann"]}
+    (tmp_path / "gov_report.jsonl").write_text(json.dumps(record))
+    fields["tasks"] = [{"kind": "longbench", "dataset": "gov_report", "data": str(tmp_path), "template": "none"}]
+    assert len(Plan.make(Experiment.model_validate(fields)).keys) == 6
+    monkeypatch.setitem(sys.modules, "rouge", None)
+    with pytest.raises(MissingExtraError, match=r"ROUGE-L needs rouge: pip install 'lampe\[benchmarks\]'"):
         Plan.make(Experiment.model_validate(fields))
