@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import statistics
 import subprocess
@@ -18,6 +17,7 @@ import torch
 from rich.table import Column, Table
 
 from benchmarks.harness import Ratio, ratio, screen
+from lampe.files import write_whole
 
 
 @dataclass(frozen=True)
@@ -123,10 +123,7 @@ def shown(value: str | int) -> str:
 
 def write_json(path: Path, content: object) -> None:
     """Write a file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    write_whole(path, json.dumps(content, indent=1) + "\n")
 
 
 def machine() -> dict[str, Any]:

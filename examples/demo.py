@@ -22,10 +22,11 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from examples.assets import CACHE, fetch
-from examples.demo_screen import COLUMNS, LeftColumn, clock, positions_table, resident_memory, score_line
+from examples.demo_screen import COLUMNS, LeftColumn, positions_table, resident_memory, score_line
 from examples.demo_words import missing, what_it_shows
 from lampe import LLM, LampeError
 from lampe.checkpoint.convert import convert_gguf
+from lampe.cli.console import clock
 from lampe.errors import ConfigError, MissingExtraError
 from lampe.evaluation import (
     Budget,

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TextCo
 from rich.table import Table
 from rich.text import Text
 
+from lampe.cli.console import clock
 from lampe.evaluation import Budget, Perplexity, Record, Runner, Work
 from lampe.positional import PositionWarning
 
@@ -61,12 +62,6 @@ def score_line(record: Record) -> str:
         answer = escape(repr(" ".join((record.output or "").split())[:24]))
         said = f"key {record.references[0]} at {record.facts['depth']:.0%}: {answer} {'✓' if record.score else '✗'}"
     return f"{head}{said}  [dim]{record.seconds:.1f} s[/dim]"
-
-
-def clock(seconds: float) -> str:
-    """Minutes and seconds."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02}"
 
 
 def resident_memory() -> int | None:

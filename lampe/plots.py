@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from lampe.errors import MissingExtraError
 from lampe.evaluation.report import Summary
+from lampe.files import write_whole
 
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#000000")
 """Okabe and Ito's, which stay apart for colour-blind eyes."""
@@ -259,17 +260,12 @@ def _drawing(
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingExtraError("matplotlib", "plots", "a picture") from None
-    path = Path(path)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure, list(figure.subplots(rows, columns, squeeze=False).flat)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.stem}.{os.getpid()}.png")
-        try:
-            figure.savefig(partial, dpi=160, format="png")
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        content = BytesIO()
+        figure.savefig(content, dpi=160, format="png")
+        write_whole(path, content.getvalue())
 
 
 def _length_axis(axes: Any, lengths: Sequence[int]) -> None:

@@ -11,10 +11,9 @@ import typer
 from typer.core import TyperGroup
 
 from lampe.cli import chat, compare, convert, evaluate, generate, inspect, listing
-from lampe.cli.console import dim_warnings, print_error
+from lampe.cli.console import INTERRUPTED, dim_warnings, print_error
 
 BAD_INPUT = 2
-INTERRUPTED = 130
 
 # click is a dependency of older typer and a part of newer typer: its exceptions are reached through the one that typer
 # has always exported.

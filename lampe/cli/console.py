@@ -21,6 +21,9 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C."""
+
 PIPED_WIDTH = 160
 """Columns of a table that goes into a file or a pipe."""
 

@@ -13,16 +13,14 @@ from pydantic_core import to_jsonable_python
 
 from lampe import positional
 from lampe.cli import options
-from lampe.cli.console import print_json, progress_bar, stderr, stdout
+from lampe.cli.console import INTERRUPTED, print_json, progress_bar, stderr, stdout
 from lampe.cli.options import load_llm
 from lampe.cli.specs import parse_spec, spec_text, split_specs
 from lampe.config import PositionalConfig
 from lampe.errors import ConfigError, MissingExtraError
 from lampe.evaluation import Perplexity, Record, Runner, Sample, evaluate, read_text, summarise, table, write_json
+from lampe.evaluation.compare.experiment import CHECKPOINT_METHOD
 from lampe.llm import LLM
-
-CHECKPOINT_METHOD = "checkpoint"
-INTERRUPTED = 130
 
 app = typer.Typer(
     name="eval", help="Measure a checkpoint at several lengths, under several methods.", invoke_without_command=True

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from lampe.errors import ConfigError, MissingExtraError
+from lampe.files import write_whole
 from lampe.inspection.facts import plan_facts
 from lampe.inspection.panels import draw_curve, draw_frequencies, draw_histogram, draw_map
 from lampe.positional import PositionalEncoding
@@ -70,9 +71,6 @@ def drawing(path: str | Path, width: float, height: float, dpi: int) -> Iterator
         raise MissingExtraError("matplotlib", "plots", "a picture") from None
     figure: Any = Figure(figsize=(width, height), layout="constrained")
     yield figure
-    partial = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        figure.savefig(partial, dpi=dpi)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    content = BytesIO()
+    figure.savefig(content, dpi=dpi, format=path.suffix.lower().removeprefix("."))
+    write_whole(path, content.getvalue())

@@ -6,6 +6,7 @@ import codecs
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
@@ -203,7 +204,7 @@ class Tokenizer(ABC):
         named = {**self._roles.texts, **variables}
         return self.chat_template.render(messages, add_generation_prompt, **named)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the files that this tokenizer was loaded from, their names included."""
         digest = sha256()

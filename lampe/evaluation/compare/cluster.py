@@ -124,14 +124,14 @@ def _measure(
 @contextmanager
 def _ray(address: str | None) -> Iterator[Any]:
     """Ray, connected to a cluster or started here, and shut down afterwards."""
-    # Nothing is reported to anyone, and restarts are not news: the results are what is shown.
+    # Ray reports its use to its makers unless told not to, and warns of what it will do with GPUs another day.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         import ray
     except ImportError:
         raise MissingExtraError("ray", "ray", "--ray") from None
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
         # Ray would otherwise join a cluster that RAY_ADDRESS or an earlier `ray start` names.
         options |= {"address": "local", "include_dashboard": False}

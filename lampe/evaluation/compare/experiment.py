@@ -13,10 +13,12 @@ from lampe import positional
 from lampe.config import FrozenModel, PositionalConfig
 from lampe.errors import ConfigError, LampeError, closest
 from lampe.evaluation.base import Task, TaskConfig, registry
+from lampe.evaluation.compare.statistics import RESAMPLES
 from lampe.registry import validate
 
 Length = Annotated[int, Field(ge=1, le=2**24)]
 CHECKPOINT_METHOD = "checkpoint"
+"""Stands for the method that a checkpoint was made with."""
 
 
 class ModelEntry(FrozenModel):
@@ -101,7 +103,7 @@ class Experiment(FrozenModel):
     lengths: tuple[Length, ...] = Field(min_length=1)
     fit_length: bool = True
     baseline: str | None = None
-    resamples: int = Field(default=2000, ge=100)
+    resamples: int = Field(default=RESAMPLES, ge=100)
 
     @field_validator("models", mode="before")
     @classmethod

@@ -209,6 +209,7 @@ def _blocks(
 def _units(model: str, methods: Sequence[str], block: Sequence[Sample], tokenizer: Tokenizer) -> Iterator[Unit]:
     first = block[0]
     prompts = [hashlib.sha256(tokenizer.decode(sample.ids).encode()).hexdigest() for sample in block]
+    works = block_work(block)
     for label in methods:
         keys = [
             make_key(model, label, sample.task.name, sample.length, sample.trial, dict(sample.facts), prompt)
@@ -220,4 +221,4 @@ def _units(model: str, methods: Sequence[str], block: Sequence[Sample], tokenize
                 f"task {twice.task.name!r} makes the same sample twice at {twice.length} tokens, trial {twice.trial}: "
                 f"{dict(twice.facts)}; its facts must tell samples of one prompt apart"
             )
-        yield Unit(Cell(model, label, first.length), block, keys, block_work(block))
+        yield Unit(Cell(model, label, first.length), block, keys, works)
