@@ -16,6 +16,8 @@ from lampe.positional import Region, RemapConfig, RemapEncoding, RoPE, constant,
 from lampe.testing import CASES, PROPERTIES, WINDOW, Case, check, check_backend, run
 from lampe.testing.matrix import OF_BACKENDS
 
+pytestmark = pytest.mark.slow
+
 
 class Capped(RemapEncoding):
     """ReRoPE again, with places where it can be broken."""

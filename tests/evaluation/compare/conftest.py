@@ -30,6 +30,10 @@ def llm(model: Path) -> LLM:
 @pytest.fixture
 def fields(model: Path, text: str) -> dict[str, Any]:
     """The fields of an experiment, as a file holds them."""
+    return fields_of(model, text)
+
+
+def fields_of(model: Path, text: str) -> dict[str, Any]:
     return {
         "models": [{"checkpoint": str(model), "dtype": "float32"}],
         "methods": {"RoPE": "rope", "YaRN": "yarn", "LaMPE": {"kind": "lampe", "head": 16, "tail": 8, "span": 64}},

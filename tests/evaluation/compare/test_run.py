@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import shutil
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from lampe.errors import ConfigError, MissingExtraError
 from lampe.evaluation import Budget, Passkey, evaluate
 from lampe.evaluation.compare import Experiment, Plan, Store, read_records, run
 from lampe.evaluation.compare.store import key_of
+from tests.evaluation.compare.conftest import fields_of
 
 
 def finish(experiment: Experiment, folder: Path, *, after: int | None = None) -> int:
@@ -24,11 +26,19 @@ def finish(experiment: Experiment, folder: Path, *, after: int | None = None) ->
     return made
 
 
+@pytest.fixture(scope="module")
+def whole(model: Path, text: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of one run that nothing disturbs."""
+    folder = tmp_path_factory.mktemp("compared") / "whole"
+    assert finish(Experiment.model_validate(fields_of(model, text)), folder) == 60
+    return folder
+
+
 @pytest.fixture
-def undisturbed(experiment, tmp_path: Path) -> bytes:
-    """The results file of one run."""
-    assert finish(experiment, tmp_path / "whole") == 60
-    return (tmp_path / "whole" / "results.jsonl").read_bytes()
+def undisturbed(whole: Path, tmp_path: Path) -> bytes:
+    """The results file of that run, of whose folder each test has a copy, `tmp_path / "whole"`."""
+    shutil.copytree(whole, tmp_path / "whole")
+    return (whole / "results.jsonl").read_bytes()
 
 
 def test_every_method_meets_the_same_prompts_in_the_order_of_trials(undisturbed, tmp_path: Path):

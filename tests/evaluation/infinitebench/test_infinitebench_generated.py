@@ -19,7 +19,7 @@ def parts(tokenizer, sample) -> tuple[str, str]:
     return user, answer
 
 
-@pytest.mark.parametrize(("length", "samples"), [(4096, 5), (8192, 2), (65536, 1)])
+@pytest.mark.parametrize(("length", "samples"), [(4096, 5), (8192, 2), pytest.param(65536, 1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("task", TASKS)
 def test_prompts_are_full(smollm2, task, length: int, samples: int):
     made = list(task(samples=samples).samples(smollm2, [length]))
@@ -57,7 +57,7 @@ def test_answers_have_the_official_limits(tiny, task, limit: int):
         assert sample.new_tokens == tokens
 
 
-@pytest.mark.parametrize("length", [4096, 65536])
+@pytest.mark.parametrize("length", [4096, pytest.param(65536, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("task", "digits", "task_words", "needle", "question", "opening"),
     [
@@ -144,7 +144,7 @@ def test_numbers_to_find(smollm2):
         assert SCORES["math_find"](sample.references[0], sample.references) == 1
 
 
-@pytest.mark.parametrize("length", [4096, 65536])
+@pytest.mark.parametrize("length", [4096, pytest.param(65536, marks=pytest.mark.slow)])
 def test_values_of_an_expression(smollm2, length: int):
     for sample in MathCalc(samples=2).samples(smollm2, [length]):
         user, answer = parts(smollm2, sample)
@@ -170,7 +170,7 @@ def test_values_of_an_expression(smollm2, length: int):
         assert SCORES["math_calc"](whole, sample.references) == 1
 
 
-@pytest.mark.parametrize(("length", "samples"), [(4096, 10), (65536, 2)])
+@pytest.mark.parametrize(("length", "samples"), [(4096, 10), pytest.param(65536, 2, marks=pytest.mark.slow)])
 def test_functions_return_what_the_reference_says(smollm2, length: int, samples: int):
     made = list(CodeRun(samples=samples).samples(smollm2, [length]))
     assert [sample.facts["layers"] for sample in made] == ([2, 4, 6, 8, 10] * 2)[:samples]

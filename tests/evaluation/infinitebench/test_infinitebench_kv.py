@@ -26,7 +26,7 @@ def read(prompt: str) -> tuple[dict[str, str], str]:
     return json.loads(match[1]), match[2]
 
 
-@pytest.mark.parametrize(("length", "samples"), [(4096, 3), (8192, 1), (65536, 1)])
+@pytest.mark.parametrize(("length", "samples"), [(4096, 3), (8192, 1), pytest.param(65536, 1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("template", ["chat", "none"])
 def test_prompts_are_full_and_official(smollm2, length: int, samples: int, template: str):
     for sample in KVRetrieval(samples=samples, template=template).samples(smollm2, [length]):

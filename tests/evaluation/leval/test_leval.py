@@ -196,6 +196,7 @@ def test_bad_files_are_one_sentence(tiny, tmp_path: Path, fields, sentence: str)
         prompts_of(tiny, tmp_path, "tpo", **fields)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_dir(), reason="L-Eval's files are not at hand")
 @pytest.mark.parametrize("dataset", CLOSED)
 def test_the_real_files(smollm2, dataset: str):

@@ -183,6 +183,7 @@ def test_no_class_to_choose_from(tiny, tmp_path: Path):
         sample_of(task, tiny[0].tokenizer)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_dir(), reason="LongBench's files are not at hand")
 @pytest.mark.parametrize(("length", "cut"), [(8192, 5), (16384, 0)])
 def test_the_real_file(smollm2, length: int, cut: int):

@@ -91,7 +91,7 @@ def expected(sample: Sample) -> list[int]:
     return [1] * len(sample.references)
 
 
-@pytest.mark.parametrize("length", [4096, 8192, 65536])
+@pytest.mark.parametrize("length", [4096, 8192, pytest.param(65536, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", WORDING)
 def test_a_prompt_is_full_and_whole(smollm2: Tokenizer, kind: str, length: int):
     samples = list(registry.create({"kind": kind, "samples": 1 if length > 8192 else 3}).samples(smollm2, [length]))
