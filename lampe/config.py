@@ -42,6 +42,18 @@ class PositionalConfig(FrozenModel):
         return self.sliding_window if own is None else min(own, self.sliding_window)
 
 
+class Origin(FrozenModel):
+    """Where a model came from.
+
+    Attributes:
+        folder: of the checkpoint.
+        fingerprint: of its weights (`lampe.checkpoint.fingerprint`); None where the folder has none.
+    """
+
+    folder: str
+    fingerprint: str | None = None
+
+
 class RopeConfig(FrozenModel):
     """How a checkpoint was trained to see positions.
 
@@ -51,6 +63,8 @@ class RopeConfig(FrozenModel):
         max_position: the longest input the checkpoint says it takes, in tokens (max_position_embeddings).
         original_window: the window L before the checkpoint's own scaling, in tokens; max_position without one.
         scaling: the frequency method the checkpoint brings (pi, dynamic-ntk, yarn, llama3 or longrope), or None.
+        origin: the checkpoint it was read from, by which a method finds what was measured on that very model; None for
+            one that was written by hand.
     """
 
     theta: float = Field(default=10000.0, gt=1)
@@ -58,6 +72,18 @@ class RopeConfig(FrozenModel):
     max_position: int = Field(gt=1)
     original_window: int = Field(gt=1)
     scaling: SerializeAsAny[PositionalConfig] | None = None
+    origin: Origin | None = None
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both say the same of positions, wherever they came from."""
+        return isinstance(other, RopeConfig) and self._said == other._said
+
+    def __hash__(self) -> int:
+        return hash(self._said)
+
+    @property
+    def _said(self) -> tuple[object, ...]:
+        return tuple(getattr(self, name) for name in RopeConfig.model_fields if name != "origin")
 
 
 Activation = Literal["silu", "gelu", "gelu_pytorch_tanh", "relu"]

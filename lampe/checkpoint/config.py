@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
+from lampe.checkpoint.fingerprint import fingerprint
 from lampe.checkpoint.folder import CONFIG, GENERATION_CONFIG, checkpoint_folder, read_json
-from lampe.config import ModelConfig
+from lampe.config import ModelConfig, Origin
+from lampe.errors import CheckpointError
 from lampe.models.family import family_of
 from lampe.models.hf_config import HFTokenIds
 from lampe.registry import validate
@@ -27,6 +30,8 @@ def read_config(folder: str | os.PathLike[str]) -> ModelConfig:
     path = checkpoint_folder(folder)
     raw = read_json(path / CONFIG)
     config = family_of(raw).from_hf(raw)
+    rope = config.rope.model_copy(update={"origin": Origin(folder=str(path), fingerprint=_fingerprint(path))})
+    config = config.model_copy(update={"rope": rope})
     if not (path / GENERATION_CONFIG).is_file():
         return config
     tokens = validate(HFTokenIds, read_json(path / GENERATION_CONFIG), GENERATION_CONFIG)
@@ -36,3 +41,11 @@ def read_config(folder: str | os.PathLike[str]) -> ModelConfig:
         "pad_token_id": tokens.pad_token_id,
     }
     return config.model_copy(update={field: value for field, value in stated.items() if value is not None})
+
+
+def _fingerprint(folder: Path) -> str | None:
+    """That of the weights, where there are any: a config.json can be looked at without them."""
+    try:
+        return fingerprint(folder)
+    except CheckpointError:
+        return None

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from lampe.cli import chat, compare, convert, evaluate, generate, inspect, listing
+from lampe.cli import calibrate, chat, compare, convert, evaluate, generate, inspect, listing
 from lampe.cli.console import INTERRUPTED, dim_warnings, print_error
 
 BAD_INPUT = 2
@@ -93,3 +93,4 @@ app.command()(inspect.inspect)
 app.command()(convert.convert)
 app.add_typer(evaluate.app)
 app.command(cls=compare.CompareCommand)(compare.compare)
+app.command("calibrate")(calibrate.calibrate_command)

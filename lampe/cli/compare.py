@@ -16,7 +16,7 @@ from rich.text import Text
 from typer.core import TyperCommand
 
 from lampe.cli import options
-from lampe.cli.console import INTERRUPTED, clock, progress_bar, spinner, stderr, stdout
+from lampe.cli.console import INTERRUPTED, QUIET_SECONDS, clock, progress_bar, spinner, stderr, stdout
 from lampe.errors import ConfigError, MissingExtraError
 from lampe.evaluation import Budget, Record, Sample, pair_cost
 from lampe.evaluation.compare import Plan, Store, Unit, read_experiment, run
@@ -27,9 +27,6 @@ from lampe.evaluation.compare.report import Report
 from lampe.evaluation.compare.run import pace
 from lampe.evaluation.compare.tables import tables
 from lampe.files import write_whole
-
-QUIET_SECONDS = 60.0
-"""How often a run whose output goes to a file says how far it is."""
 
 HERE = "local"
 ADDRESS = re.compile(rf"auto|{HERE}|ray://.+|\S+:\d+")

@@ -24,6 +24,9 @@ from rich.progress import (
 INTERRUPTED = 130
 """The exit code after Ctrl-C."""
 
+QUIET_SECONDS = 60.0
+"""How often a run whose output goes to a file says how far it is."""
+
 PIPED_WIDTH = 160
 """Columns of a table that goes into a file or a pipe."""
 

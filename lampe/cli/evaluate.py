@@ -62,8 +62,8 @@ def perplexity(
     ] = None,
     for_length: options.ForLength = None,
     text: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="A text file, or a folder of .txt. Default: Python's documentation."),
+        str | None,
+        typer.Option(metavar="TEXT", help="A file, a folder of .txt, or a name: python (default), python-library."),
     ] = None,
     places: Annotated[int, typer.Option(metavar="N", help="Places of the text at which contexts end.")] = 3,
     last: Annotated[int, typer.Option(metavar="N", help="Score the last N tokens of each context.")] = 256,
@@ -83,7 +83,7 @@ def perplexity(
     """
     chosen = read_methods([*split_specs(methods or ""), *(method or [])])
     wanted = read_lengths(lengths)
-    task = Perplexity(text=None if text is None else str(text), tokens=last, places=places)
+    task = Perplexity(text=text, tokens=last, places=places)
     if text is not None:
         read_text(text)
     if out is not None:

@@ -7,6 +7,7 @@ from lampe.evaluation.base import Outcome, Record, Sample, Setting, Task, TaskCo
 from lampe.evaluation.budget import Budget, Work, pair_cost
 from lampe.evaluation.needle import Needle
 from lampe.evaluation.passkey import Passkey
+from lampe.evaluation.passkey_loss import PasskeyLoss
 from lampe.evaluation.perplexity import Perplexity
 from lampe.evaluation.report import Summary, summarise, table, write_json
 from lampe.evaluation.runner import Runner, evaluate, run_blocks
@@ -22,6 +23,7 @@ __all__ = [
     "Needle",
     "Outcome",
     "Passkey",
+    "PasskeyLoss",
     "Perplexity",
     "Record",
     "Runner",

@@ -72,7 +72,7 @@ class Setting(FrozenModel):
 
     Attributes:
         label: how tables and plots call the method.
-        positional: the method's config.
+        positional: the method's config, and what it left to be found (`PositionalEncoding.described`).
         model: name or folder of the checkpoint.
         fingerprint: of the checkpoint's weights, where they came from files (`lampe.checkpoint.fingerprint`).
         tokenizer: SHA-256 of the tokenizer's files.

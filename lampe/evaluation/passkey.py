@@ -42,7 +42,8 @@ class Passkey(Task):
         """The fields of passkey.
 
         Attributes:
-            text: a file, or a folder of .txt files; None is Python's documentation. What is too short is repeated.
+            text: a file, a folder of .txt files, or a name (python, python-library); None is "python", the language
+                reference. What is too short is repeated.
             depths: where the key is hidden; 0 is the beginning of the prose, 1 its end.
             places: in how many stretches of the text keys are hidden.
             keys: how many keys are hidden in each of them, one at a time.
@@ -64,7 +65,9 @@ class Passkey(Task):
         needed = max(lengths) + self.config.places
         prose = Prose.load(self.config.text, tokenizer).repeated(needed, tokenizer)
         question = tuple(tokenizer.encode(QUESTION, add_special=False))
-        keys = self._keys(prose.text)
+        keys = draw_keys(
+            prose.text, self.config.places * self.config.keys, digits=self.config.digits, seed=self.config.seed
+        )
         for place, end in enumerate(prose.ends(max(lengths), self.config.places)):
             chosen = [next(keys) for _ in range(self.config.keys)]
             needles = {key: tuple(tokenizer.encode(NEEDLE.format(key=key), add_special=False)) for key in chosen}
@@ -84,20 +87,22 @@ class Passkey(Task):
     def show(cls, scores: Sequence[float]) -> str:
         return f"{sum(scores):.0f}/{len(scores)}"
 
-    def _keys(self, text: str) -> Iterator[str]:
-        """Different random numbers that the text does not hold."""
-        draws = random.Random(self.config.seed)
-        used: set[str] = set()
-        lowest = 10 ** (self.config.digits - 1)
-        while len(used) < 9 * lowest:
-            key = str(draws.randrange(lowest, 10 * lowest))
-            if key not in used and key not in text:
-                yield key
-            used.add(key)
-        raise ConfigError(
-            f"task 'passkey': the text leaves too few numbers of {self.config.digits} digits for "
-            f"{self.config.places * self.config.keys} keys; raise digits"
-        )
+
+def draw_keys(text: str, wanted: int, *, digits: int, seed: int) -> Iterator[str]:
+    """Different random numbers that a text does not hold.
+
+    Raises:
+        ConfigError: there are fewer than were wanted.
+    """
+    draws = random.Random(seed)
+    used: set[str] = set()
+    lowest = 10 ** (digits - 1)
+    while len(used) < 9 * lowest:
+        key = str(draws.randrange(lowest, 10 * lowest))
+        if key not in used and key not in text:
+            yield key
+        used.add(key)
+    raise ConfigError(f"the text leaves too few numbers of {digits} digits for {wanted} keys; raise digits")
 
 
 def hide(

@@ -67,8 +67,9 @@ class Perplexity(LastTokensLoss):
         """The fields of perplexity.
 
         Attributes:
-            text: a file, a folder of .txt files, each of them a document, or several of either; None is Python's
-                documentation. A document too short for the longest context is left out, with a warning.
+            text: a file, a folder of .txt files, each of them a document, a name (python, python-library), or several
+                of these; None is "python", the language reference. A document too short for the longest context is
+                left out, with a warning.
             tokens: k, the last tokens, which are scored.
             places: at how many places of each document contexts end.
         """

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lampe.errors import ConfigError
-from lampe.evaluation.texts import python_documentation, read_text, text_files
+from lampe.evaluation.texts import documents, read_text
 from lampe.tokenizers import Tokenizer
 
 BREAK = re.compile(r"""[.!?]["”’')\]]*(?=\s)|(?<=\S)(?=\s*\n\s*\n)""")
@@ -37,25 +37,24 @@ class Prose:
 
     @classmethod
     def documents(cls, sources: str | Sequence[str] | None, tokenizer: Tokenizer) -> list[Prose]:
-        """Tokenise a file, every .txt file of a folder, or several of either, each by itself.
+        """Tokenise a text by its name, a file, every .txt file of a folder, or several of these, each by itself.
 
         Raises:
             ConfigError: a text cannot be read.
         """
         if sources is None:
             return [cls.load(None, tokenizer)]
-        files = [file for source in ([sources] if isinstance(sources, str) else sources) for file in text_files(source)]
-        return [cls.of(read_text(file), tokenizer, name=file.name) for file in files]
+        named = [text for source in ([sources] if isinstance(sources, str) else sources) for text in documents(source)]
+        return [cls.of(text, tokenizer, name=name) for name, text in named]
 
     @classmethod
     def load(cls, source: str | None, tokenizer: Tokenizer) -> Prose:
-        """Tokenise a file or folder, or Python's documentation for None.
+        """Tokenise a text by its name, a file or a folder; None is Python's documentation.
 
         Raises:
             ConfigError: the text cannot be read.
         """
-        if source is None:
-            return cls.of(python_documentation(), tokenizer, name="python")
+        source = "python" if source is None else source
         return cls.of(read_text(source), tokenizer, name=Path(source).name)
 
     @classmethod

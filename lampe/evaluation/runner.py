@@ -40,7 +40,7 @@ class Runner:
         weight = llm.model.model.embed_tokens.weight
         self.setting = Setting(
             label=label,
-            positional=llm.positional.config.model_dump(mode="json"),
+            positional=llm.positional.described(),
             model=model,
             fingerprint=fingerprint,
             tokenizer=llm.tokenizer.fingerprint if llm.tokenizer else None,
@@ -50,7 +50,7 @@ class Runner:
             attention=llm.engine.backend.config.model_dump(mode="json"),
             prefill_chunk=llm.engine.prefill_chunk,
             threads=torch.get_num_threads() if weight.device.type == "cpu" else None,
-            lampe=_version(),
+            lampe=lampe_version(),
             torch=str(torch.__version__),
         )
         self._held: _Held | None = None
@@ -238,7 +238,8 @@ def evaluate(
     yield from run_blocks(runners, blocks, started=started)
 
 
-def _version() -> str:
+def lampe_version() -> str:
+    """The version of lampe, for records."""
     import lampe
 
     return str(lampe.__version__)

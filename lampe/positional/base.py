@@ -97,6 +97,10 @@ class PositionalEncoding:
         """The trained window L in tokens."""
         return int(self.config.original_window or self.rope.original_window)
 
+    def described(self) -> dict[str, Any]:
+        """The config as JSON, for records, and what it left to be found, which scores depend on as well."""
+        return dict(self.config.model_dump(mode="json"))
+
     def frequencies(self, length: int) -> tuple[Tensor, float]:
         """inv_freq, fp32 [D / 2] in radians a position, and the temperature A, for a planned length in tokens."""
         return inverse_frequencies(self.rope.theta, self.rope.dim), 1.0

@@ -5,16 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from lampe.errors import PlanError
+from lampe.config import ModelConfig, RopeConfig
+from lampe.errors import ConfigError, PlanError
 from lampe.positional.base import GENTLE_TEMPERATURE, RemapConfig, RemapEncoding, registry
-from lampe.positional.profile import Profile
+from lampe.positional.profile import BESIDE, Profile, shipped
 from lampe.positional.region import IndexMap, Region, identity
+
+TAIL = 200
+"""t in tokens where nothing else is said, as in the authors' release."""
+
+DEFAULT = "default"
+"""The name of llama3's curve, rescaled to the trained window."""
 
 
 class ProfileWarning(UserWarning):
@@ -40,10 +48,14 @@ class LaMPE(RemapEncoding):
         """The fields of LaMPE.
 
         Attributes:
-            head: h, distances kept true, in tokens; None is 1/16 of the trained window, 0 no head.
-            tail: t, the farthest keys, in tokens; 0 for no tail.
+            head: h, distances kept true, in tokens; None is the profile's or 1/16 of the trained window, 0 no head.
+            tail: t, the farthest keys, in tokens; None is the profile's or 200, 0 no tail.
             span: U, the positions that the whole input is mapped onto; "auto" asks the profile.
-            profile: a published curve by name (llama2, llama3, mistral, llama3.1) or a JSON file, for span="auto".
+            profile: for span="auto": the name of one that comes with lampe (llama2, llama3, mistral, llama3.1 or a
+                calibrated model), a JSON file that `lampe calibrate` wrote, or "default", llama3's curve rescaled. None
+                is the file lampe-profile.json beside the checkpoint, else the one that comes with lampe for these
+                weights, else "default" with a warning.
+            force_profile: take a profile that was measured on other weights or another trained window.
             variant: "span" as above; "paper" has the paper's slope, so that the largest position is span - 1;
                 "release" starts the middle one position earlier, as the authors' code does.
             fractional: g without the floor, an ablation.
@@ -51,9 +63,10 @@ class LaMPE(RemapEncoding):
 
         kind: Literal["lampe"] = "lampe"
         head: int | None = Field(default=None, ge=0)
-        tail: int = Field(default=200, ge=0)
+        tail: int | None = Field(default=None, ge=0)
         span: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
         profile: str | None = None
+        force_profile: bool = False
         variant: Literal["span", "paper", "release"] = "span"
         fractional: bool = False
 
@@ -62,30 +75,50 @@ class LaMPE(RemapEncoding):
             if self.profile is not None:
                 if self.span != "auto":
                     raise ValueError(f"profile = {self.profile!r} needs span = 'auto', not {self.span}")
-                Profile.load(self.profile)
+                if self.profile != DEFAULT:
+                    Profile.load(self.profile)
             if self.variant == "release" and self.head == 0:
                 raise ValueError("variant 'release' needs head >= 1, not 0: it starts the middle one position earlier")
-            if self.variant == "paper" and self.span != "auto" and self.span <= (self.head or 0) + self.tail:
+            if (
+                self.variant == "paper"
+                and self.span != "auto"
+                and self.span <= (self.head or 0) + (TAIL if self.tail is None else self.tail)
+            ):
                 raise ValueError(f"variant 'paper' needs span > head + tail, not {self.span}")
             return self
 
     reach_formula = "where U + (1 - U / (N - 1)) (h + t') meets L; searched for, since U follows N"
 
+    def __init__(self, config: LaMPE.Config | None = None, rope: RopeConfig | ModelConfig | None = None, **fields: Any):
+        super().__init__(config, rope, **fields)
+        self.profile = self._find_profile() if self._rope is not None and self.config.span == "auto" else None
+        """Where the span comes from, once bound; None for a span that is given, or for none that fits the model."""
+
     @property
     def head(self) -> int:
         """h in tokens."""
-        return max(1, self.window // 16) if self.config.head is None else int(self.config.head)
+        return int(self._stated("head", max(1, self.window // 16)))
+
+    @property
+    def tail(self) -> int:
+        """t in tokens."""
+        return int(self._stated("tail", TAIL))
+
+    def described(self) -> dict[str, Any]:
+        if self.config.span != "auto":
+            return super().described()
+        curve = (self.profile or Profile.default(self.window)).model_dump(mode="json", exclude={"measured"})
+        return {**super().described(), "curve": curve}
 
     def span(self, length: int) -> int:
         """U for a planned length, before it is clamped to N - 1; warns once when it comes from the default curve."""
         if self.config.span != "auto":
             return int(self.config.span)
-        if self.config.profile is not None:
-            return Profile.load(self.config.profile).span(length)
+        if self.profile is not None:
+            return self.profile.span(length)
         self._warn_once(
-            "lampe: no profile for this model, so the span follows a rescaled llama3 curve; "
-            f"set span or profile for the trained window of {self.window}; `lampe calibrate`, which will fit one, "
-            "is still to come",
+            "lampe: no profile for this model, so the span follows llama3's curve, rescaled to the trained window of "
+            f"{self.window}; `lampe calibrate` fits one (profile = {DEFAULT!r} takes this curve without a word)",
             "profile",
             ProfileWarning,
         )
@@ -93,10 +126,11 @@ class LaMPE(RemapEncoding):
 
     def frequencies(self, length: int) -> tuple[Tensor, float]:
         inv_freq, temperature = super().frequencies(length)
-        return inv_freq, temperature * GENTLE_TEMPERATURE
+        own = None if self.profile is None else self.profile.temperature
+        return inv_freq, temperature * (GENTLE_TEMPERATURE if own is None else own)
 
     def regions(self, length: int) -> tuple[Region, ...]:
-        head, tail, span = self.head, self.config.tail, min(self.span(length), length - 1)
+        head, tail, span = self.head, self.tail, min(self.span(length), length - 1)
         if length <= max(2 * head, head + tail) or span >= length - 1:
             return (Region("all"),)
         mapping = self._mapping(length, span)
@@ -120,10 +154,35 @@ class LaMPE(RemapEncoding):
         farthest = self.regions(length)[-1]
         return float(farthest.query_position(torch.tensor([length - 1])) - farthest.key_position(torch.tensor([0])))
 
+    def _stated(self, field: str, otherwise: int) -> int:
+        """What the config says of a field, or else the profile."""
+        stated = getattr(self.config, field)
+        measured = None if self.profile is None else getattr(self.profile, field)
+        return next((value for value in (stated, measured) if value is not None), otherwise)
+
+    def _find_profile(self) -> Profile | None:
+        origin = self.rope.origin
+        fingerprint = None if origin is None else origin.fingerprint
+        name = self.config.profile
+        if name == DEFAULT:
+            return Profile.default(self.window)
+        if name is None and origin is not None and (Path(origin.folder) / BESIDE).is_file():
+            name = str(Path(origin.folder) / BESIDE)
+        if name is None:
+            return next((p for p in shipped().values() if fingerprint and not p.misfit(self.window, fingerprint)), None)
+        profile = Profile.load(name)
+        misfit = profile.misfit(self.window, fingerprint)
+        if misfit is not None and not self.config.force_profile:
+            raise ConfigError(
+                f"lampe profile {name}: {misfit}; calibrate this model, take profile = {DEFAULT!r}, or set "
+                "force_profile = true"
+            )
+        return profile
+
     def _mapping(self, length: int, span: int) -> Mapping:
         if self.config.variant != "paper":
             return Mapping(span, length - 1, self.config.fractional)
-        edges = self.head + self.config.tail
+        edges = self.head + self.tail
         if span <= edges:
             raise PlanError(f"lampe: variant 'paper' needs span > head + tail = {edges}, got {span} at {length} tokens")
         return Mapping(span - edges, length - edges, self.config.fractional)

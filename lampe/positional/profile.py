@@ -4,36 +4,142 @@ from __future__ import annotations
 
 import json
 import math
+from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, ValidationError
 
 from lampe.config import FrozenModel
 from lampe.errors import ConfigError, closest, explain
 
+BESIDE = "lampe-profile.json"
+"""The name of a profile that lies in a checkpoint's folder."""
+
+SHIPPED = Path(__file__).parent / "profiles"
+
+
+class Tried(FrozenModel):
+    """A span that was measured at some length.
+
+    Attributes:
+        span: in tokens.
+        loss: mean over the contexts, in nats a token.
+        error: standard error of its difference to the best span's loss, over the contexts; None with one context.
+        contexts: how many.
+    """
+
+    span: int
+    loss: float
+    error: float | None = None
+    contexts: int = Field(ge=1)
+
+
+class Point(FrozenModel):
+    """What was measured at one length.
+
+    Attributes:
+        length: of the input, in tokens.
+        span: the one with the least loss.
+        low: the smallest of the neighbouring spans whose loss is not above the least by more than the noise.
+        high: the largest of them.
+        mapped: whether anything was mapped; False where true positions were best.
+        edge: whether the span is the largest whose positions stay inside the trained window.
+        noise: what a loss must differ by to count, in nats a token.
+        tried: all spans, ascending.
+    """
+
+    length: int
+    span: int
+    low: int
+    high: int
+    mapped: bool
+    edge: bool
+    noise: float
+    tried: tuple[Tried, ...]
+
+
+class SourceText(FrozenModel):
+    """A text that a profile was measured on."""
+
+    name: str
+    sha256: str
+    tokens: int
+
+
+class Measured(FrozenModel):
+    """What a profile was measured on, and what was found.
+
+    Attributes:
+        model: name of the checkpoint.
+        fingerprint: of its weights (`lampe.checkpoint.fingerprint`).
+        window: the trained window L in tokens.
+        objective: what was minimised, with its fields.
+        texts: the documents.
+        points: by length.
+        fit_error: root of the mean squared relative deviation of the curve from the best spans of the mapped points.
+        left_out: what the time did not suffice for, in words.
+        lampe: the version that measured.
+    """
+
+    model: str
+    fingerprint: str
+    window: int
+    objective: dict[str, str | int | float | None]
+    texts: tuple[SourceText, ...]
+    points: tuple[Point, ...]
+    fit_error: float
+    left_out: tuple[str, ...] = ()
+    lampe: str
+
 
 class Profile(FrozenModel):
     """The scaled sigmoid f(N) = floor(l_max / (1 + exp(-(a N + b)))) of arXiv 2508.02308, section 3.
 
     Attributes:
+        version: of this format.
         a: slope, per token.
         b: offset.
         l_max: the span that long inputs approach, in tokens.
         short_below: inputs of fewer tokens get `short_span` instead; 0 for none.
         short_span: in tokens.
+        head: h in tokens, with which the curve was fitted; None leaves it to LaMPE, like tail and temperature.
+        tail: t in tokens.
+        temperature: A.
+        measured: what it was fitted to; None for a curve that was written by hand or published, which any model takes.
     """
 
+    version: Literal[1] = 1
     a: float = Field(gt=0)
     b: float
     l_max: float = Field(gt=1)
     short_below: int = Field(default=0, ge=0)
     short_span: int = Field(default=1, ge=1)
+    head: int | None = Field(default=None, ge=0)
+    tail: int | None = Field(default=None, ge=0)
+    temperature: float | None = Field(default=None, gt=0)
+    measured: Measured | None = None
 
     def span(self, length: int) -> int:
         """The mapping span for an input of `length` tokens."""
         if length < self.short_below:
             return self.short_span
-        return max(1, math.floor(self.l_max / (1 + math.exp(-(self.a * length + self.b)))))
+        return max(1, math.floor(self.l_max / (1 + math.exp(min(-(self.a * length + self.b), 700)))))
+
+    def misfit(self, window: int, fingerprint: str | None) -> str | None:
+        """Why it does not belong to a model, or None where it does.
+
+        Args:
+            window: the model's trained window in tokens.
+            fingerprint: of the model's checkpoint; None where it did not come from files, and goes unchecked.
+        """
+        if self.measured is None:
+            return None
+        if self.measured.window != window:
+            return f"it was measured on a trained window of {self.measured.window}, not {window}"
+        if fingerprint is not None and self.measured.fingerprint != fingerprint:
+            return f"it was measured on other weights, those of {self.measured.model}"
+        return None
 
     @classmethod
     def default(cls, window: int) -> Profile:
@@ -50,18 +156,21 @@ class Profile(FrozenModel):
 
     @classmethod
     def load(cls, name_or_file: str) -> Profile:
-        """A published profile by name, or a profile from a JSON file.
+        """A profile that comes with lampe, by name, or one from a JSON file.
 
         Raises:
             ConfigError: neither a known name nor a readable profile.
         """
         if name_or_file in PROFILES:
             return PROFILES[name_or_file]
+        if name_or_file in shipped():
+            return shipped()[name_or_file]
         path = Path(name_or_file)
         if not path.is_file():
-            near = closest(name_or_file, PROFILES)
+            names = [*PROFILES, *shipped()]
+            near = closest(name_or_file, names)
             raise ConfigError(
-                f"lampe profile = {name_or_file!r}: neither a file nor a known name{near}; names: {', '.join(PROFILES)}"
+                f"lampe profile = {name_or_file!r}: neither a file nor a known name{near}; names: {', '.join(names)}"
             )
         try:
             return cls.model_validate(json.loads(path.read_text(encoding="utf-8")))
@@ -69,6 +178,12 @@ class Profile(FrozenModel):
             raise ConfigError(explain(error, f"lampe profile {path}", cls.model_fields)) from None
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"lampe profile {path}: not JSON ({error})") from None
+
+
+@lru_cache(maxsize=1)
+def shipped() -> dict[str, Profile]:
+    """The measured profiles that come with lampe, by the name of their model."""
+    return {path.stem: Profile.model_validate_json(path.read_bytes()) for path in sorted(SHIPPED.glob("*.json"))}
 
 
 _LLAMA3 = {"a": 1.0493097327094324e-04, "b": -2.466638011138158, "short_below": 8192, "short_span": 1536}

@@ -17,7 +17,7 @@ from tests.cli.chat_model import Lampe
 NAMES = ", ".join(methods.names())
 LAMPE_FIELDS = (
     "kind, temperature, log_n, length, original_window, sliding_window, checkpoint_scaling, head, tail, span, "
-    "profile, variant, fractional"
+    "profile, force_profile, variant, fractional"
 )
 FORMS = 'a name, "name:field=value:field=value", a JSON object, or a .json file'
 ONE_PROMPT = "expected one prompt: PROMPT, - for standard input, or --prompt-file FILE"

@@ -105,7 +105,7 @@ def test_a_list_is_cut_at_its_own_commas(text: str, parts: list[str]) -> None:
 
 FIELDS = (
     "kind, temperature, log_n, length, original_window, sliding_window, checkpoint_scaling, head, tail, span, "
-    "profile, variant, fractional"
+    "profile, force_profile, variant, fractional"
 )
 FORMS = 'a name, "name:field=value:field=value", a JSON object, or a .json file'
 NAMES = ", ".join(registry.names())

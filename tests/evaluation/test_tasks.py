@@ -27,10 +27,11 @@ class Letters(Task):
 
 def test_tasks_are_made_by_name_and_config():
     suites = Counter(entry.cls.suite for entry in evaluation.registry.entries())
-    assert suites == {None: 4, "ruler": 13, "infinitebench": 7, "longbench": 1, "leval": 1}
+    assert suites == {None: 5, "ruler": 13, "infinitebench": 7, "longbench": 1, "leval": 1}
     assert [name for name in evaluation.names() if evaluation.registry.get(name).suite is None] == [
         "needle",
         "passkey",
+        "passkey-loss",
         "perplexity",
         "sliding-perplexity",
     ]

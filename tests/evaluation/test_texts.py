@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lampe.errors import ConfigError
-from lampe.evaluation import python_documentation, read_text
+from lampe.evaluation import python_documentation, read_text, texts
 
 
 def test_documentation_is_prose_and_never_repeats_itself():
@@ -16,6 +16,67 @@ def test_documentation_is_prose_and_never_repeats_itself():
     assert paragraphs.index('The "assert" statement') < paragraphs.index('The "while" statement')
     assert not [p for p in paragraphs if "::=" in p or ">>>" in p or "\n" in p or p != p.strip()]
     assert sum(map(len, paragraphs)) > 200_000
+
+
+LIBRARY = {
+    "b.py": '''"""Second module.
+
+    {long} in the second module.
+    """
+def f():
+    """{long} of f.
+
+    >>> f()
+    """
+''',
+    "a/__init__.py": '"""{long} in the package."""\nclass C:\n    """{long} in the package."""\n',
+    "test/c.py": '"""{long} in a test."""',
+    "broken.py": "def f(:",
+}
+
+
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch) -> Path:
+    """A standard library of two modules, beside what is left out of it."""
+    long = "A paragraph whose words are many more than twenty, as those of a docstring that explains " * 2
+    for name, content in LIBRARY.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content.replace("{long}", long + "something"))
+    monkeypatch.setattr("sysconfig.get_paths", lambda: {"stdlib": str(tmp_path)})
+    texts.python_library.cache_clear()
+    yield tmp_path
+    texts.python_library.cache_clear()
+
+
+def test_the_library_is_the_prose_of_its_docstrings(library: Path):
+    paragraphs = read_text("python-library").split("\n\n")
+    assert [paragraph.rsplit("something ")[1] for paragraph in paragraphs] == [
+        "in the package.",
+        "in the second module.",
+        "of f.",
+    ]
+    assert [name for name, _ in texts.documents("python-library")] == ["python-library"]
+    for path in library.rglob("*.py"):
+        path.unlink()
+    texts.python_library.cache_clear()
+    with pytest.raises(ConfigError, match="this Python carries no sources of its library; name a file instead"):
+        texts.python_library()
+
+
+@pytest.mark.slow
+def test_the_real_library_is_long_and_never_repeats_itself():
+    paragraphs = read_text("python-library").split("\n\n")
+    assert len(paragraphs) == len(set(paragraphs)) > 2000
+    assert not set(paragraphs) & set(read_text("python").split("\n\n"))
+    assert sum(map(len, paragraphs)) > 500_000
+    assert read_text("python") == python_documentation()
+
+
+def test_a_file_is_reached_where_a_text_has_its_name(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("python").write_text("a file of that name")
+    assert texts.documents("./python") == [("python", "a file of that name")]
+    assert texts.documents("python")[0][1] == python_documentation()
 
 
 def test_a_folder_is_its_text_files_in_the_order_of_their_names(tmp_path: Path):
@@ -29,7 +90,7 @@ def test_a_folder_is_its_text_files_in_the_order_of_their_names(tmp_path: Path):
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("absent.txt", None, "there is no such file or folder"),
+        ("absent.txt", None, "there is no such file or folder, and no text of that name (python, python-library)"),
         ("blank.txt", b" \n\t\n", "there is nothing in it but white space"),
         ("latin.txt", "na\xefve".encode("latin-1"), "byte 2 is not UTF-8; save the file as UTF-8 text"),
     ],

@@ -55,7 +55,7 @@ class EssayConfig(GeneratedConfig):
     """The fields of tasks that hide needles in prose.
 
     Attributes:
-        text: a file, or a folder of .txt files; None is Python's documentation.
+        text: a file, a folder of .txt files, or a name (python, python-library); None is "python".
     """
 
     text: str | None = None

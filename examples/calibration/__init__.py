@@ -1,0 +1,1 @@
+"""The calibration of the demo's model, whose profile ships with lampe."""
