@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint matrix bench perplexity study docs pictures clean
+.PHONY: demo test lint matrix bench perplexity study calibrate ablation docs pictures clean
 
 # The real model past its trained window: RoPE, YaRN and LaMPE. ARGS="--text FILE --minutes 0" goes to the program.
 demo: $(READY)
@@ -41,6 +41,16 @@ perplexity: $(READY)
 # goes on where it was stopped. ARGS="--minutes 60", ARGS="--ray --workers 2" go to `lampe compare`.
 study: $(READY)
 	$(BIN)/python -m examples.smollm2 $(ARGS)
+
+# The profile of the demo's model that ships, measured again into out/: three quarters of an hour without matrix units;
+# goes on where it was stopped. ARGS="--budget 20m" does what fits.
+calibrate: $(READY)
+	$(BIN)/python -m examples.calibration --objective retrieval --keys 1 --places 3 --finest 1.2 $(ARGS)
+
+# LaMPE part by part, and three ideas beyond the paper, on the demo's model: many hours without matrix units; goes on
+# where it was stopped, ARGS as for study.
+ablation: $(READY)
+	$(BIN)/python -m examples.ablation $(ARGS)
 
 # The pages under docs/ are Markdown; what is generated in them is written anew, and every block is run.
 docs: $(READY)

@@ -12,14 +12,21 @@ from typing import Any
 
 from rich.progress import track
 
-from docs import method_pages, speed_tables, study_tables
+from docs import calibration_tables, method_pages, speed_tables, study_tables
 from lampe import evaluation, models, positional
 from lampe.evaluation import Perplexity
 from lampe.evaluation.prompts import PromptConfig
 from lampe.registry import Entry, Registry
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "docs/benchmarks.md", "docs/methods/perplexity.md", "docs/speed.md", "docs/study.md")
+PAGES = (
+    "README.md",
+    "docs/benchmarks.md",
+    "docs/calibration.md",
+    "docs/methods/perplexity.md",
+    "docs/speed.md",
+    "docs/study.md",
+)
 
 
 def methods() -> str:
@@ -65,6 +72,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "families": families,
     "tasks": tasks,
     **study_tables.GENERATED,
+    **calibration_tables.GENERATED,
     "perplexity": perplexity,
     "speed_machine": speed_tables.machine,
     "speed_prefill": speed_tables.prefill,

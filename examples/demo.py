@@ -49,7 +49,7 @@ from lampe.positional import PositionWarning
 METHODS: dict[str, dict[str, Any]] = {
     "RoPE": {"kind": "rope"},
     "YaRN": {"kind": "yarn", "factor": 4},
-    "LaMPE": {"kind": "lampe", "head": 512, "span": 4096},
+    "LaMPE": {"kind": "lampe"},
 }
 
 MODEL = "SmolLM2-135M-Instruct"

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from lampe.cli.console import clock
 from lampe.evaluation import Budget, Perplexity, Record, Runner, Work
-from lampe.positional import PositionWarning
+from lampe.positional import LaMPE, PositionWarning
 
 COLUMNS = (
     SpinnerColumn(),
@@ -34,7 +34,10 @@ def positions_table(runners: Sequence[Runner], methods: Mapping[str, Mapping[str
             largest = positional.plan(length).largest_position()
         limit = positional.position_limit(length)
         style = "red" if largest >= limit else "green"
-        config = ", ".join(f"{k} {v}" for k, v in methods[runner.label].items() if k != "kind")
+        stated = {**methods[runner.label]}
+        if isinstance(positional, LaMPE):
+            stated |= {"head": positional.head, "span": positional.span(length)}
+        config = ", ".join(f"{k} {v}" for k, v in stated.items() if k != "kind")
         shown.add_row(runner.label, config, f"[{style}]{largest:,.0f}[/{style}]", f"{limit:,.0f}")
     return shown
 

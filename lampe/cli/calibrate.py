@@ -79,6 +79,10 @@ def calibrate_command(
         str,
         typer.Option(metavar="PART,...", rich_help_panel=SEARCH, help="Look for these too: head, tail, temperature."),
     ] = "",
+    lowest: Annotated[
+        int | None,
+        typer.Option(metavar="N", rich_help_panel=SEARCH, show_default=False, help="Least span. Default: window / 8."),
+    ] = None,
     finest: Annotated[
         float, typer.Option(metavar="R", rich_help_panel=SEARCH, help="Spans closer than this ratio are one.")
     ] = 1.1,
@@ -117,6 +121,7 @@ def calibrate_command(
             "head": head,
             "tail": tail,
             "temperature": temperature,
+            "lowest": lowest,
             "finest": finest,
             "search": tuple(part for part in search.split(",") if part),
         },
@@ -144,7 +149,8 @@ def calibrate_command(
         typer.echo(_document(found.profile).decode())
         return
     stdout().print(_table(found.profile))
-    typer.echo(_curve(found.profile))
+    error = found.profile.measured.fit_error if found.profile.measured else 0.0
+    typer.echo(f"{found.profile.formula()}; off the best spans by {error:.1%}")
     where = f" and {folder / BESIDE}" if install else ""
     typer.echo(f"wrote {place / PROFILE}{where}; use it as -p lampe:profile={place / PROFILE}")
 
@@ -238,12 +244,3 @@ def _table(profile: Profile) -> Table:
             f"{min(profile.span(point.length), point.length - 1):,}",
         )
     return shown
-
-
-def _curve(profile: Profile) -> str:
-    assert profile.measured is not None
-    short = f"; {profile.short_span:,} below {profile.short_below:,} tokens" if profile.short_below else ""
-    return (
-        f"f(N) = {profile.l_max:.1f} / (1 + exp(-({profile.a:.4g} N {profile.b:+.4f}))){short}; "
-        f"off the best spans by {profile.measured.fit_error:.1%}"
-    )

@@ -126,6 +126,11 @@ class Profile(FrozenModel):
             return self.short_span
         return max(1, math.floor(self.l_max / (1 + math.exp(min(-(self.a * length + self.b), 700)))))
 
+    def formula(self) -> str:
+        """The curve as one line of text."""
+        short = f"; {self.short_span:,} below {self.short_below:,} tokens" if self.short_below else ""
+        return f"f(N) = floor({self.l_max:.1f} / (1 + exp(-({self.a:.4g} N {self.b:+.4f})))){short}"
+
     def misfit(self, window: int, fingerprint: str | None) -> str | None:
         """Why it does not belong to a model, or None where it does.
 

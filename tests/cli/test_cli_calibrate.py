@@ -47,10 +47,17 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def _one_thread(_threads: None) -> None:
+    """Losses made with another number of threads are refused."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="module")
 def undisturbed(model: Path, text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a whole run."""
     out = tmp_path_factory.mktemp("undisturbed")
+    torch.set_num_threads(1)
     result = CliRunner().invoke(app, list(map(str, ["calibrate", model, *FEW, "--text", text, "--out", out])))
     assert result.exit_code == 0, result.output
     return out
@@ -65,6 +72,7 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
+@pytest.mark.slow
 def test_the_profile_holds_what_the_model_says(undisturbed: Path, model: Path, text: Path) -> None:
     assert {path.name for path in undisturbed.iterdir()} >= {"profile.json", "results.jsonl", "spans.png", "curve.png"}
     profile = Profile.load(str(undisturbed / "profile.json"))
@@ -100,11 +108,11 @@ def test_the_profile_holds_what_the_model_says(undisturbed: Path, model: Path, t
     assert measured.fit_error == pytest.approx(fitted.error, abs=0.1)
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_repeated_from_what_it_kept(
     lampe: Lampe, undisturbed: Path, model: Path, text: Path, computed: list[int]
 ) -> None:
     before = {name: (undisturbed / name).read_bytes() for name in ("profile.json", "results.jsonl")}
-    torch.set_num_threads(1)
     result = lampe("calibrate", model, *FEW, "--text", text, "--out", undisturbed, "--json")
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout) == json.loads(before["profile.json"])
@@ -155,6 +163,7 @@ def test_the_profile_is_installed_found_and_refused(
     assert forced.exit_code == 0, forced.stderr
 
 
+@pytest.mark.slow
 def test_retrieval_and_parts_are_searched_too(lampe: Lampe, model: Path, text: Path, tmp_path: Path) -> None:
     result = lampe(
         *("calibrate", model, "--objective", "retrieval", "--lengths", "200,300", "--places", 1, "--keys", 2),
@@ -184,6 +193,7 @@ def test_retrieval_and_parts_are_searched_too(lampe: Lampe, model: Path, text: P
     assert all(tried.contexts == 2 for point in profile.measured.points for tried in point.tried)
 
 
+@pytest.mark.slow
 def test_a_budget_does_what_fits_and_says_what_it_left_out(
     lampe: Lampe, model: Path, text: Path, tmp_path: Path, monkeypatch
 ) -> None:
@@ -229,6 +239,7 @@ def test_ctrl_c_keeps_what_there_is(lampe: Lampe, model: Path, text: Path, tmp_p
     assert not (out / "profile.json").exists()
 
 
+@pytest.mark.slow
 def test_losses_that_were_measured_otherwise_are_refused(
     lampe: Lampe, undisturbed: Path, model: Path, text: Path
 ) -> None:

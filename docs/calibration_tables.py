@@ -1,0 +1,91 @@
+"""The tables of docs/calibration.md: the profile that ships, and what `make ablation` wrote."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lampe import evaluation
+from lampe.evaluation.compare import read_records
+from lampe.positional import Profile
+
+RESULTS = Path(__file__).resolve().parent.parent / "examples" / "ablation" / "results"
+PROFILE = "smollm2-135m-instruct"
+
+
+def points() -> str:
+    """A row for every length that the profile was fitted to."""
+    profile = Profile.load(PROFILE)
+    assert profile.measured is not None
+    lines = ["| length | best span | as good within the noise | spans tried | the curve |", "|---|---|---|---|---|"]
+    for point in profile.measured.points:
+        best = f"{point.span:,}" if point.mapped else "true positions"
+        curve = min(profile.span(point.length), point.length - 1)
+        lines.append(f"| {point.length:,} | {best} | {point.low:,} to {point.high:,} | {_losses(point)} | {curve:,} |")
+    return "\n".join(lines)
+
+
+def _losses(point: Any) -> str:
+    """Every span with its loss, from the largest on."""
+    return ", ".join(f"{tried.span:,}: {tried.loss:.3f}" for tried in reversed(point.tried))
+
+
+def curve() -> str:
+    """The parameters in a line."""
+    profile = Profile.load(PROFILE)
+    assert profile.measured is not None
+    return f"{profile.formula()}; it is off the best spans by {profile.measured.fit_error:.1%}."
+
+
+def ablation(task: str) -> str:
+    """Methods down, lengths across, with intervals where there are any; the last row counts samples and contexts."""
+    path = RESULTS / "summary.json"
+    rows = [row for row in json.loads(path.read_text())["rows"] if row["task"] == task] if path.exists() else []
+    if not rows:
+        return "Not measured yet."
+    cells = {(row["method"], row["length"]): row for row in rows}
+    lengths = sorted({row["length"] for row in rows})
+    lines = [f"| {task} | {' | '.join(f'{length:,}' for length in lengths)} |", "|---" * (len(lengths) + 1) + "|"]
+    lines += [
+        f"| {method} | {' | '.join(_cell(cells.get((method, length))) for length in lengths)} |"
+        for method in dict.fromkeys(row["method"] for row in rows)
+    ]
+    counted = (max((row for row in rows if row["length"] == n), key=lambda row: row["samples"]) for n in lengths)
+    return "\n".join([*lines, f"| *contexts* | {' | '.join(str(row['contexts']) for row in counted)} |"])
+
+
+def found() -> str:
+    """Of how many hidden numbers the most likely tokens were the right ones."""
+    counts: dict[tuple[str, int], list[bool]] = {}
+    for record in read_records(RESULTS / "results.jsonl"):
+        if record.kind == "passkey-loss":
+            right = (record.output or "").strip() == record.references[0]
+            counts.setdefault((record.setting.label, record.length), []).append(right)
+    if not counts:
+        return "Not measured yet."
+    lengths = sorted({length for _, length in counts})
+    lines = [f"| found | {' | '.join(f'{length:,}' for length in lengths)} |", "|---" * (len(lengths) + 1) + "|"]
+    for method in dict.fromkeys(method for method, _ in counts):
+        cells = [counts.get((method, length), []) for length in lengths]
+        lines.append(f"| {method} | {' | '.join(f'{sum(c)} of {len(c)}' if c else '-' for c in cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(row: dict[str, Any] | None) -> str:
+    if row is None or row["figure"] is None:
+        return "-" if row is None else "not finite"
+    shown = evaluation.registry.get(row["kind"]).shown
+    interval = f" ({shown(row['low'])} to {shown(row['high'])})" if row["low"] is not None else ""
+    return shown(row["figure"]) + interval
+
+
+GENERATED: dict[str, Callable[[], str]] = {
+    "calibration_points": points,
+    "calibration_curve": curve,
+    "ablation_perplexity": partial(ablation, "perplexity"),
+    "ablation_passkey_loss": partial(ablation, "passkey-loss"),
+    "ablation_found": found,
+}

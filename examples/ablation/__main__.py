@@ -1,0 +1,21 @@
+"""The ablations: `make ablation`. It goes on where it was stopped; arguments go to `lampe compare`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from examples.ablation.ideas import register
+from examples.demo import model_folder
+from lampe.cli import main
+
+HERE = Path(__file__).resolve().parent
+
+if __name__ == "__main__":
+    # The experiment names the model by its place in the project.
+    os.chdir(HERE.parent.parent)
+    model_folder()
+    register()
+    sys.argv = ["lampe", "compare", str(HERE / "ablation.yaml"), "--out", str(HERE / "results"), *sys.argv[1:]]
+    main()
