@@ -42,12 +42,17 @@ class Variant:
 
 @dataclass(frozen=True)
 class Step:
-    """One measurement that is about to be made."""
+    """One measurement that is about to be made.
+
+    Attributes:
+        left: seconds until the search ends, if the lengths to come go as they mostly do; 0 while nothing is known.
+    """
 
     length: int
     variant: Variant
     context: int
     contexts: int
+    left: float
 
 
 class Meter:
@@ -84,6 +89,8 @@ class Meter:
     ):
         self._llm, self._store, self.budget = llm, store, budget
         self._model, self._fingerprint, self._started = model, fingerprint, started
+        self.expected: dict[int, int] = {}
+        """How many spans are still to come at each length, as far as can be told."""
         self._contexts: dict[int, list[tuple[Sample, str, Work]]] = defaultdict(list)
         for sample in samples:
             prompt = sha256(llm.tokenizer.decode(sample.ids).encode()).hexdigest() if llm.tokenizer else ""
@@ -105,17 +112,27 @@ class Meter:
             for key, sample, work in left:
                 if self._started:
                     place = next(index for index, item in enumerate(keyed) if item[0] == key)
-                    self._started(Step(length, variant, place, len(keyed)))
+                    self._started(Step(length, variant, place, len(keyed), self._seconds_left()))
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", PositionWarning)
                     record = runner.run(sample)
                 self._store.add(record)
                 self.budget.observe(self.PACE, work, record.seconds)
+        self.expected[length] = max(self.expected.get(length, 0) - 1, 0)
         return tuple(self._store.records[key].score for key, _, _ in keyed)
 
     def fits(self, length: int, *, spans: int) -> bool:
-        """Whether all contexts of a length under so many variants fit into the budget, were none known."""
-        return self.budget.admits([(self.PACE, work) for _, _, work in self._contexts[length]] * spans)
+        """Whether all contexts of a length fit into the budget under so many variants, the known ones among them."""
+        contexts = self._contexts[length]
+        known = sum(record.length == length for record in self._store.records.values()) // len(contexts)
+        return self.budget.admits([(self.PACE, work) for _, _, work in contexts] * max(spans - known, 0))
+
+    def _seconds_left(self) -> float:
+        return self.budget.predict(
+            (self.PACE, work)
+            for length, spans in self.expected.items()
+            for _, _, work in self._contexts[length] * spans
+        )
 
     def _runner(self, variant: Variant) -> Runner:
         llm = self._llm.with_positional(variant.method)

@@ -27,6 +27,9 @@ class Parts:
     tail: int
     temperature: float
 
+    def __str__(self) -> str:
+        return f"head {self.head}, tail {self.tail}, A {self.temperature:.6g}"
+
 
 def candidates(part: Part, window: int) -> list[int] | list[float]:
     """The values of a part that are tried.

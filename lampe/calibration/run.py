@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -91,7 +91,7 @@ class _Calibration:
             raise ConfigError("calibration needs a model that was read from a checkpoint with weights and a tokenizer")
         self.settings, self.llm, self.name, self.stage = settings, llm, name, stage
         self.fingerprint, self.tokenizer = origin.fingerprint, llm.tokenizer
-        self.window = LaMPE().bind(llm.config.rope.model_copy(update={"origin": None})).window
+        self.window = LaMPE(span=1).bind(llm.config).window
         head = max(1, self.window // 16) if settings.head is None else settings.head
         self.parts = Parts(head, settings.tail, settings.temperature or GENTLE_TEMPERATURE)
         self.lowest = settings.lowest or max(1, self.window // 8)
@@ -99,11 +99,13 @@ class _Calibration:
         self.left_out: list[str] = []
         samples = list(settings.task().samples(self.tokenizer, self.lengths))
         self.meter = Meter(llm, samples, store, budget, model=name, fingerprint=self.fingerprint, started=started)
+        # A walk that ends as soon as it can, and one round of narrowing.
+        self.meter.expected = dict.fromkeys(self.lengths, 1 + settings.patience + 2)
 
     def run(self) -> Calibrated:
         scans = [scan for length in self.lengths if (scan := self._search(length))]
-        if self.settings.search and self._search_parts(scans):
-            scans = [self._again(scan) for scan in scans]
+        if self.settings.search:
+            scans = self._search_parts(scans)
         points = [scan.point() for scan in scans]
         self.stage("fitting the curve")
         fit = fit_curve(points, self.window, self._limit())
@@ -137,6 +139,7 @@ class _Calibration:
             )
         except OutOfTimeError:
             self.left_out.append(f"the spans at {length:,} tokens")
+            self.meter.expected[length] = 0
             return None
         return self._narrow(scan)
 
@@ -146,13 +149,14 @@ class _Calibration:
             scan.narrow(self._measure(scan.length), finest=self.settings.finest)
         except OutOfTimeError:
             self.left_out.append(f"narrowing at {scan.length:,} tokens")
+        self.meter.expected[scan.length] = 0
         return scan
 
-    def _search_parts(self, scans: Sequence[Scan]) -> bool:
-        """Look for better parts at the best spans; whether any was found."""
+    def _search_parts(self, scans: list[Scan]) -> list[Scan]:
+        """Look for better parts at the best spans; where there are, the spans under them."""
         mapped = [scan for scan in scans if scan.mapped or scan.best < scan.highest]
         if not mapped:
-            return False
+            return scans
 
         def losses(parts: Parts) -> list[float]:
             return [
@@ -168,20 +172,24 @@ class _Calibration:
                 self.parts = search_parts(self.parts, [part], self.window, losses, self.settings.noise)
             except OutOfTimeError:
                 self.left_out.append(f"the {part}")
-        return self.parts != before
+        if self.parts == before:
+            return scans
+        try:
+            again = [self._around(scan) for scan in scans]
+        except OutOfTimeError:
+            # Spans and parts of a profile belong together.
+            self.left_out.append(f"the spans under {self.parts}")
+            self.parts = before
+            return scans
+        return [self._narrow(scan) for scan in again]
 
-    def _again(self, scan: Scan) -> Scan:
+    def _around(self, scan: Scan) -> Scan:
         """A scan under the parts that were found: the best span so far and its neighbours on the coarse ladder."""
         again = self._scan(scan.length)
-        self.stage(f"{scan.length:,} tokens, again with the parts that were found")
-        spans = [scan.best, round(scan.best * self.settings.ratio), round(scan.best / self.settings.ratio)]
-        try:
-            for span in spans:
-                again.losses.setdefault(min(span, again.highest), self._measure(scan.length)(min(span, again.highest)))
-        except OutOfTimeError:
-            self.left_out.append(f"spans at {scan.length:,} tokens under the parts that were found")
-            return scan
-        return self._narrow(again)
+        self.stage(f"{scan.length:,} tokens, again with {self.parts}")
+        for span in (scan.best, round(scan.best * self.settings.ratio), round(scan.best / self.settings.ratio)):
+            again.attempt(min(span, again.highest), self._measure(scan.length))
+        return again
 
     def _scan(self, length: int) -> Scan:
         # Up to the window, the largest span leaves all positions true.

@@ -57,7 +57,7 @@ class Scan:
         """
         worse = 0
         for span in ladder(self.highest, lowest, ratio):
-            self._try(span, measure)
+            self.attempt(span, measure)
             best = self.best
             worse = worse + 1 if self.gain(best, span) > self.noise_between(best, span) else 0
             if worse >= patience:
@@ -69,7 +69,7 @@ class Scan:
         while spans := self.between(finest):
             best = self.best
             for span in spans:
-                self._try(span, measure)
+                self.attempt(span, measure)
             new = self.best
             if self.gain(new, best) <= self.noise_between(new, best):
                 return
@@ -113,7 +113,8 @@ class Scan:
     def _as_good(self, span: int) -> bool:
         return self.gain(self.best, span) <= self.noise_between(self.best, span)
 
-    def _try(self, span: int, measure: Measure) -> None:
+    def attempt(self, span: int, measure: Measure) -> None:
+        """Try a span, unless it was tried before."""
         if span not in self.losses:
             self.losses[span] = tuple(measure(span))
 

@@ -171,7 +171,7 @@ def _measure(llm: Any, settings: Settings, store: Store, budget: Budget, name: s
     """Run it with its progress; None where Ctrl-C ended it."""
     said = time.monotonic()
     with progress_bar(TimeColumn(budget)) as progress:
-        bar = progress.add_task("making the contexts", total=None)
+        bar = progress.add_task("making the contexts", total=None, left=0.0)
         doing = ""
 
         def stage(what: str) -> None:
@@ -186,10 +186,11 @@ def _measure(llm: Any, settings: Settings, store: Store, budget: Budget, name: s
                 description=f"{doing}: {step.variant.label}",
                 completed=step.context,
                 total=step.contexts,
+                left=step.left,
             )
             if not stderr.is_terminal and time.monotonic() - said > QUIET_SECONDS:
                 said = time.monotonic()
-                stderr.print(f"{clock(budget.elapsed)} gone; {doing}: {step.variant.label}", markup=False)
+                stderr.print(f"{_times(budget, step.left)}; {doing}: {step.variant.label}", markup=False)
 
         try:
             return calibrate(llm, settings, store, budget, name=name, stage=stage, started=started)
@@ -198,7 +199,7 @@ def _measure(llm: Any, settings: Settings, store: Store, budget: Budget, name: s
 
 
 class TimeColumn(ProgressColumn):
-    """Time gone, and what is left of the budget."""
+    """Time gone, and the time that is still to come."""
 
     max_refresh = 0.5
 
@@ -207,8 +208,12 @@ class TimeColumn(ProgressColumn):
         self._budget = budget
 
     def render(self, task: Bar) -> Text:
-        gone = f"{clock(self._budget.elapsed)} gone"
-        return Text(gone if self._budget.seconds is None else f"{gone} of {clock(self._budget.seconds)}")
+        return Text(_times(self._budget, task.fields["left"]))
+
+
+def _times(budget: Budget, left: float) -> str:
+    gone = f"{clock(budget.elapsed)} gone"
+    return f"{gone}, about {clock(min(left, budget.left))} left" if left else gone
 
 
 def _write(found: Calibrated, folder: Path, *, title: str) -> None:
