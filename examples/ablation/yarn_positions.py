@@ -31,9 +31,7 @@ class LaMPEYaRN(LaMPE):
         kind: Literal["lampe-yarn"] = "lampe-yarn"
         factor: float | None = Field(default=None, ge=1)
 
-    reach_formula = (
-        "where U + (1 - U / (N - 1)) (h + t') meets s L, with the grown U; searched for, since both follow N"
-    )
+    reach_formula = "where U + (1 - U / (N - 1)) (h + t') meets s L, U grown by s; searched for, since both follow N"
 
     def factor(self, length: int) -> float:
         """s for a planned length in tokens."""

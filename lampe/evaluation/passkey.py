@@ -65,16 +65,15 @@ class Passkey(Task):
         needed = max(lengths) + self.config.places
         prose = Prose.load(self.config.text, tokenizer).repeated(needed, tokenizer)
         question = tuple(tokenizer.encode(QUESTION, add_special=False))
-        keys = draw_keys(
-            prose.text, self.config.places * self.config.keys, digits=self.config.digits, seed=self.config.seed
-        )
+        wanted, digits, seed = self.config.places * self.config.keys, self.config.digits, self.config.seed
+        keys = draw_keys(prose.text, wanted, digits=digits, seed=seed, task=self.name)
         for place, end in enumerate(prose.ends(max(lengths), self.config.places)):
             chosen = [next(keys) for _ in range(self.config.keys)]
             needles = {key: tuple(tokenizer.encode(NEEDLE.format(key=key), add_special=False)) for key in chosen}
             for length in lengths:
                 for depth in sorted(self.config.depths):
                     for key, needle in needles.items():
-                        ids, at = hide(prose, end, length, depth, needle, question)
+                        ids, at = hide(prose, end, length, depth, needle, question, task=self.name)
                         facts = {"place": place, "depth": depth, "at": at, "key": key}
                         shared = at if self.config.keys > 1 else 0
                         yield Sample(self, length, place, ids, facts, (key,), self.config.max_new_tokens, shared)
@@ -88,7 +87,7 @@ class Passkey(Task):
         return f"{sum(scores):.0f}/{len(scores)}"
 
 
-def draw_keys(text: str, wanted: int, *, digits: int, seed: int) -> Iterator[str]:
+def draw_keys(text: str, wanted: int, *, digits: int, seed: int, task: str) -> Iterator[str]:
     """Different random numbers that a text does not hold.
 
     Raises:
@@ -102,17 +101,21 @@ def draw_keys(text: str, wanted: int, *, digits: int, seed: int) -> Iterator[str
         if key not in used and key not in text:
             yield key
         used.add(key)
-    raise ConfigError(f"the text leaves too few numbers of {digits} digits for {wanted} keys; raise digits")
+    raise ConfigError(
+        f"task {task!r}: the text leaves too few numbers of {digits} digits for {wanted} keys; raise digits"
+    )
 
 
 def hide(
-    prose: Prose, end: int, length: int, depth: float, needle: tuple[int, ...], question: tuple[int, ...]
+    prose: Prose, end: int, length: int, depth: float, needle: tuple[int, ...], question: tuple[int, ...], *, task: str
 ) -> tuple[tuple[int, ...], int]:
     """A prompt of `length` tokens that begins with those of `prose.context(end, length)`.
 
     Args:
         end: where that context ends, in tokens of the text.
         depth: fraction of the prose that stands before the needle, about; the needle follows a whole sentence.
+        question: what the prompt ends with.
+        task: whose prompt it is, for the error.
 
     Returns:
         The prompt, and the index of the needle in it.
@@ -123,7 +126,7 @@ def hide(
     size = length - len(prose.prefix) - len(needle) - len(question)
     if size < 1:
         raise ConfigError(
-            f"task 'passkey': a prompt of {length} tokens has no room for prose; the key and the question take "
+            f"task {task!r}: a prompt of {length} tokens has no room for prose; the key and the question take "
             f"{length - size}"
         )
     start = end - (length - len(prose.prefix))

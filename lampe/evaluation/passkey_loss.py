@@ -59,7 +59,7 @@ class PasskeyLoss(Task):
         documents = [prose.repeated(needed, tokenizer) for prose in Prose.documents(config.text, tokenizer)]
         ends = [prose.ends(max(lengths), config.places) for prose in documents]
         text, wanted = "\n".join(prose.text for prose in documents), len(documents) * config.places * config.keys
-        drawn = draw_keys(text, wanted, digits=config.digits, seed=config.seed)
+        drawn = draw_keys(text, wanted, digits=config.digits, seed=config.seed, task=self.name)
         depths = iter(spread_depths(wanted, Random(f"{config.kind} {config.seed}")))
         for place in range(config.places):
             for index, prose in enumerate(documents):
@@ -68,7 +68,8 @@ class PasskeyLoss(Task):
                     for key, depth in hidden:
                         needle = tuple(tokenizer.encode(NEEDLE.format(key=key), add_special=False))
                         asked, answer = question_and_answer(tokenizer, key)
-                        ids, at = hide(prose, ends[index][place], length, depth, needle, asked + answer)
+                        end = ends[index][place]
+                        ids, at = hide(prose, end, length, depth, needle, asked + answer, task=self.name)
                         facts: dict[str, Fact] = {
                             "document": prose.name,
                             "place": place,

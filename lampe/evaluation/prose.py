@@ -22,7 +22,7 @@ class Prose:
     """A tokenised text.
 
     Attributes:
-        name: of the file it came from, or "python" for Python's documentation.
+        name: of the file it came from, or of the text that needs no file (`texts.NAMED`).
         text: what the ids say.
         ids: token ids, without what the tokenizer adds.
         prefix: what the tokenizer puts before any text (BOS), which every context begins with.
@@ -49,7 +49,7 @@ class Prose:
 
     @classmethod
     def load(cls, source: str | None, tokenizer: Tokenizer) -> Prose:
-        """Tokenise a text by its name, a file or a folder; None is Python's documentation.
+        """Tokenise a text by its name, a file or a folder; None is "python", the language reference.
 
         Raises:
             ConfigError: the text cannot be read.

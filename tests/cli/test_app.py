@@ -16,7 +16,7 @@ from lampe.config import PositionalConfig
 from tests.cli.chat_model import Lampe
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("generate", "chat", "list", "inspect", "convert", "compare", "eval")
+COMMANDS = ("generate", "chat", "list", "inspect", "convert", "compare", "calibrate", "eval")
 
 
 def test_version(lampe: Lampe) -> None:

@@ -59,7 +59,7 @@ TABLE: dict[str, str] = {
     f"{GENERATE} -p [1]": f"positional method '[1]': expected {FORMS}",
     f"{GENERATE} -p lampe:profile=llama9": (
         "positional method 'lampe': lampe profile = 'llama9': neither a file nor a known "
-        "name (did you mean 'llama3'?); names: llama2, llama3, mistral, llama3.1"
+        "name (did you mean 'llama3'?); names: llama2, llama3, mistral, llama3.1, smollm2-135m-instruct"
     ),
     # The model.
     f"{GENERATE} --dtype int8": "dtype = 'int8': expected 'auto', 'float32', 'bfloat16', 'float16'",
@@ -115,7 +115,9 @@ TABLE: dict[str, str] = {
     "convert {gguf} {fresh} --dtype int4": "dtype = 'int4'; accepted: bfloat16, float16, float32",
     "convert {gguf} {model}": "{model} is not empty; choose another folder, or overwrite it",
     # eval.
-    "eval perplexity {model} --text none.txt": "text none.txt: there is no such file or folder",
+    "eval perplexity {model} --text none.txt": (
+        "text none.txt: there is no such file or folder, and no text of that name (python, python-library)"
+    ),
     f"{EVAL} --lengths 64,x": (
         "lengths = '64,x': expected whole numbers of tokens with commas between, such as 2048,8192"
     ),

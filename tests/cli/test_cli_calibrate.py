@@ -134,12 +134,7 @@ def test_the_profile_is_installed_found_and_refused(
     result = lampe(
         "calibrate",
         folder,
-        "--lengths",
-        "200,300",
-        "--places",
-        1,
-        "--last",
-        20,
+        *("--lengths", "200,300", "--places", 1, "--last", 20, "--head", 8, "--tail", 8),
         "--text",
         text,
         "--out",
@@ -264,7 +259,7 @@ def test_losses_that_were_measured_otherwise_are_refused(
         (["--lengths", "1000000"], "is too short"),
         (["--places", "0"], "calibrate: places = 0: input should be greater than or equal to 1"),
         (
-            ["--head", "120", "--lengths", "300"],
+            ["--head", "120", "--last", "20", "--lengths", "300"],
             "no span of 16 or more keeps 300 tokens inside the trained window of 128",
         ),
         (["--text", "nowhere.txt", "--lengths", "1000"], "text nowhere.txt: there is no such file or folder"),

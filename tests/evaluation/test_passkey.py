@@ -57,7 +57,7 @@ def test_a_key_that_the_text_holds_is_never_drawn(tiny, tmp_path: Path):
     path.write_text(" ".join(f"Line {number}." for number in range(10, 99)) * 3)
     task = Passkey(text=str(path), digits=2, keys=1, places=1, depths=(0.5,))
     assert [s.references[0] for s in task.samples(tiny[0].tokenizer, (300,))] == ["99"]
-    with pytest.raises(ConfigError, match="too few numbers of 2 digits for 2 keys; raise digits"):
+    with pytest.raises(ConfigError, match=r"^task 'passkey': .* too few numbers of 2 digits for 2 keys; raise digits"):
         list(Passkey(text=str(path), digits=2, keys=2, places=1).samples(tiny[0].tokenizer, (300,)))
 
 

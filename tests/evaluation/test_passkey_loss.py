@@ -79,7 +79,10 @@ def test_a_tokenizer_may_merge_question_and_answer():
 
 
 def test_a_length_without_room_is_refused(tiny, text):
-    with pytest.raises(ConfigError, match="a prompt of 60 tokens has no room for prose"):
-        list(PasskeyLoss(text=text).samples(tiny[0].tokenizer, [60, 400]))
-    with pytest.raises(ConfigError, match="too few numbers of 2 digits"):
+    with pytest.raises(ConfigError) as error:
+        list(PasskeyLoss(text=text).samples(tiny[0].tokenizer, [83, 400]))
+    assert str(error.value) == (
+        "task 'passkey-loss': a prompt of 83 tokens has no room for prose; the key and the question take 83"
+    )
+    with pytest.raises(ConfigError, match=r"^task 'passkey-loss': the text leaves too few numbers of 2 digits for 300"):
         list(PasskeyLoss(text=text, digits=2, keys=100).samples(tiny[0].tokenizer, [300]))
