@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lampe import RopeConfig, positional
 from lampe.evaluation.compare import read_experiment, read_records
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "smollm2"
@@ -24,7 +25,11 @@ def test_the_results_that_ship_are_of_the_study_that_ships():
     tasks = {task.name: task.config.model_dump(mode="json") for task in (entry.create() for entry in study.tasks)}
     records = list(read_records(FOLDER / "results" / "results.jsonl"))
     assert {record.setting.label for record in records} == set(study.methods)
+    # What a method is set to for a length follows from the trained window alone here.
+    rope = RopeConfig(theta=100000.0, dim=64, max_position=8192, original_window=8192)
     for record in records:
+        method = positional.create(study.methods[record.setting.label], rope).for_length(record.length)
+        assert record.setting.positional == method.described()
         assert record.task == tasks[record.name]
         assert 0.99 * record.length <= record.tokens <= record.length
     prompts = {}
