@@ -131,7 +131,8 @@ def calibrate_command(
     if importlib.util.find_spec("scipy") is None:
         raise MissingExtraError("scipy", "calibration", "fitting a curve")
     folder = resolve(checkpoint)
-    name = folder.resolve().name
+    # A hub name is called by its last part; the folder that it was brought to is called by a hash.
+    name = Path(checkpoint).resolve().name
     place = out or Path("out") / f"calibrate-{name}"
     with Store(place) as store:
         llm = load_llm(str(folder), dtype=dtype, device=device, attention=attention)
