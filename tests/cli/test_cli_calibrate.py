@@ -293,7 +293,7 @@ def test_kills_in_the_middle_end_with_the_same_profile(model: Path, text: Path, 
         )
         results = out / "results.jsonl"
         began = results.stat().st_size if results.exists() else 0
-        grow = draws.randrange(1, wanted // 3)
+        grow = draws.randrange(wanted // 4, wanted // 2)
         while process.poll() is None and (results.stat().st_size if results.exists() else 0) < began + grow:
             time.sleep(0.002)
         if process.poll() is not None:
