@@ -252,6 +252,7 @@ def red_share(path: Path) -> float:
     return float(((pixels - red).abs().amax(-1) < 0.02).double().mean())
 
 
+@pytest.mark.slow
 def test_the_picture_of_a_method_that_leaves_its_window_is_red(tmp_path: Path) -> None:
     plain = save_picture(RoPE().bind(LONG), 65536, tmp_path / "rope.png")
     mapped = save_picture(LaMPE(head=512, span=4501).bind(LONG), 65536, tmp_path / "lampe.png")

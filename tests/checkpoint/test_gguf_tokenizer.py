@@ -195,6 +195,7 @@ def smollm2(tmp_path_factory) -> tuple[Path, GGUFFile, Vocabulary]:
     return folder, file, vocabulary
 
 
+@pytest.mark.slow
 def test_smollm2_ids_equal_a_plain_bpe(smollm2):
     folder, file, vocabulary = smollm2
     ids = {text: token for token, text in enumerate(vocabulary.tokens)}

@@ -39,6 +39,7 @@ print(resident("VmHWM") - before)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of resident memory from /proc")
+@pytest.mark.slow
 def test_loading_takes_no_second_copy(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     tensors = {f"w{i}": torch.full((1024, 4096), float(i + 1), dtype=torch.bfloat16) for i in range(24)}

@@ -124,6 +124,7 @@ def test_a_finished_run_is_repeated_from_what_it_kept(
     assert f"use it as -p lampe:profile={undisturbed / 'profile.json'}" in printed.stdout.replace("\n", " ")
 
 
+@pytest.mark.slow
 def test_the_profile_is_installed_found_and_refused(
     lampe: Lampe, undisturbed: Path, text: Path, tmp_path: Path
 ) -> None:

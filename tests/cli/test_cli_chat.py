@@ -67,6 +67,7 @@ def test_a_terminal_gets_a_prompt_until_ctrl_d(monkeypatch: pytest.MonkeyPatch, 
     assert capsys.readouterr().err == "/reset forgets the conversation, /exit or Ctrl-D leaves\n"
 
 
+@pytest.mark.slow
 def test_a_process_in_a_pipe(checkpoint: Path, llm: LLM) -> None:
     """The whole way: a process of its own, bytes in, bytes out, nothing on stderr."""
     process = subprocess.run(

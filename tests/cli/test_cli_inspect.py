@@ -101,6 +101,7 @@ def test_it_says_where_the_picture_is(lampe: Lampe, tmp_path: Path) -> None:
     assert "<svg" in picture.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_all_methods_set_for_a_length(lampe: Lampe, tmp_path: Path) -> None:
     picture = tmp_path / "gallery.png"
     result = lampe("inspect", "--all", "--length", 16384, "--out", picture)

@@ -141,6 +141,7 @@ def _hold(folder: Path, holding, release) -> None:
         release.wait(30)
 
 
+@pytest.mark.slow
 def test_two_processes_do_not_write_to_one_folder(tmp_path: Path):
     context = multiprocessing.get_context("spawn")
     holding, release = context.Event(), context.Event()
