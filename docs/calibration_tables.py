@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lampe import evaluation
+from docs.study_tables import table
 from lampe.evaluation.compare import read_records
 from lampe.positional import Profile
 
@@ -40,23 +39,6 @@ def curve() -> str:
     return f"{profile.formula()}; it is off the best spans by {profile.measured.fit_error:.1%}."
 
 
-def ablation(task: str) -> str:
-    """Methods down, lengths across, with intervals where there are any; the last row counts samples and contexts."""
-    path = RESULTS / "summary.json"
-    rows = [row for row in json.loads(path.read_text())["rows"] if row["task"] == task] if path.exists() else []
-    if not rows:
-        return "Not measured yet."
-    cells = {(row["method"], row["length"]): row for row in rows}
-    lengths = sorted({row["length"] for row in rows})
-    lines = [f"| {task} | {' | '.join(f'{length:,}' for length in lengths)} |", "|---" * (len(lengths) + 1) + "|"]
-    lines += [
-        f"| {method} | {' | '.join(_cell(cells.get((method, length))) for length in lengths)} |"
-        for method in dict.fromkeys(row["method"] for row in rows)
-    ]
-    counted = (max((row for row in rows if row["length"] == n), key=lambda row: row["samples"]) for n in lengths)
-    return "\n".join([*lines, f"| *contexts* | {' | '.join(str(row['contexts']) for row in counted)} |"])
-
-
 def found() -> str:
     """Of how many hidden numbers the most likely tokens were the right ones."""
     counts: dict[tuple[str, int], list[bool]] = {}
@@ -64,8 +46,6 @@ def found() -> str:
         if record.kind == "passkey-loss":
             right = (record.output or "").strip() == record.references[0]
             counts.setdefault((record.setting.label, record.length), []).append(right)
-    if not counts:
-        return "Not measured yet."
     lengths = sorted({length for _, length in counts})
     lines = [f"| found | {' | '.join(f'{length:,}' for length in lengths)} |", "|---" * (len(lengths) + 1) + "|"]
     for method in dict.fromkeys(method for method, _ in counts):
@@ -74,18 +54,10 @@ def found() -> str:
     return "\n".join(lines)
 
 
-def _cell(row: dict[str, Any] | None) -> str:
-    if row is None or row["figure"] is None:
-        return "-" if row is None else "not finite"
-    shown = evaluation.registry.get(row["kind"]).shown
-    interval = f" ({shown(row['low'])} to {shown(row['high'])})" if row["low"] is not None else ""
-    return shown(row["figure"]) + interval
-
-
 GENERATED: dict[str, Callable[[], str]] = {
     "calibration_points": points,
     "calibration_curve": curve,
-    "ablation_perplexity": partial(ablation, "perplexity"),
-    "ablation_passkey_loss": partial(ablation, "passkey-loss"),
+    "ablation_perplexity": partial(table, "perplexity", RESULTS / "summary.json", intervals=True),
+    "ablation_passkey_loss": partial(table, "passkey-loss", RESULTS / "summary.json", intervals=True),
     "ablation_found": found,
 }

@@ -22,7 +22,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from examples.assets import CACHE, fetch
-from examples.demo_screen import COLUMNS, LeftColumn, positions_table, resident_memory, score_line
+from examples.demo_screen import COLUMNS, left_column, positions_table, resident_memory, score_line
 from examples.demo_words import missing, what_it_shows
 from lampe import LLM, LampeError
 from lampe.checkpoint.convert import convert_gguf
@@ -194,7 +194,7 @@ def measure(
         for runner in runners
     }
     records: list[Record] = []
-    with Progress(*COLUMNS, LeftColumn(budget, todo), console=console, transient=True) as progress:
+    with Progress(*COLUMNS, left_column(budget, todo), console=console, transient=True) as progress:
         bar = progress.add_task("", total=len(todo))
 
         def started(runner: Runner, sample: Sample) -> None:

@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.markup import escape
-from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TextColumn
+from rich.progress import BarColumn, SpinnerColumn, Task, TextColumn
 from rich.table import Table
-from rich.text import Text
 
-from lampe.cli.console import clock
+from lampe.cli.console import SaidColumn, times
 from lampe.evaluation import Budget, Perplexity, Record, Runner, Work
 from lampe.positional import LaMPE, PositionWarning
 
@@ -42,18 +41,14 @@ def positions_table(runners: Sequence[Runner], methods: Mapping[str, Mapping[str
     return shown
 
 
-class LeftColumn(ProgressColumn):
-    """Time gone and the time that is still to come."""
+def left_column(budget: Budget, todo: Mapping[Any, tuple[str, Work]]) -> SaidColumn:
+    """Time gone and the time that is still to come, once something was measured."""
 
-    max_refresh = 0.5
+    def says(task: Task) -> str:
+        left = min(budget.predict(list(todo.values())), budget.left)
+        return times(budget.elapsed, left) if task.completed else ""
 
-    def __init__(self, budget: Budget, todo: Mapping[Any, tuple[str, Work]]):
-        super().__init__()
-        self._budget, self._todo = budget, todo
-
-    def render(self, task: Task) -> Text:
-        left = min(self._budget.predict(list(self._todo.values())), self._budget.left)
-        return Text(f"{clock(self._budget.elapsed)} gone, {clock(max(left, 0))} left" if task.completed else "")
+    return SaidColumn(says)
 
 
 def score_line(record: Record) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lampe.calibration.fit import fit_curve
-from lampe.calibration.run import Calibrated, calibrate, default_lengths
-from lampe.calibration.settings import PARTS, Settings
+from lampe.calibration.run import Calibrated, calibrate
+from lampe.calibration.settings import Settings
 
-__all__ = ["PARTS", "Calibrated", "Settings", "calibrate", "default_lengths", "fit_curve"]
+__all__ = ["Calibrated", "Settings", "calibrate", "fit_curve"]

@@ -72,14 +72,24 @@ def fit_curve(points: Sequence[Point], window: int, limit: float) -> Fit:
     return Fit(profile, math.sqrt(sum(d * d for d in deviations) / len(deviations)))
 
 
-def _sigmoid(points: Sequence[Point], window: int, limit: float) -> tuple[float, float, float]:
-    """a, b and l_max."""
+def solver() -> Any:
+    """scipy's `least_squares`, asked for before the first measurement.
+
+    Raises:
+        MissingExtraError: scipy is not installed.
+    """
     try:
         from scipy.optimize import least_squares
     except ImportError:
         raise MissingExtraError("scipy", "calibration", "fitting a curve") from None
+    return least_squares
+
+
+def _sigmoid(points: Sequence[Point], window: int, limit: float) -> tuple[float, float, float]:
+    """a, b and l_max."""
     import numpy as np
 
+    least_squares = solver()
     n = np.array([point.length / window for point in points])
     spans = np.log([point.span for point in points])
     sigma = np.array([_sigma(point) for point in points])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 
+from lampe.calibration.parts import Parts
 from lampe.errors import ConfigError
 from lampe.evaluation import Budget, Runner, Sample, Setting, Task, Work
 from lampe.evaluation.compare import Store, make_key
@@ -22,22 +23,20 @@ class OutOfTimeError(Exception):
 
 @dataclass(frozen=True)
 class Variant:
-    """LaMPE as one measurement has it: all in tokens, but for the temperature A."""
+    """LaMPE as one measurement has it; the span in tokens."""
 
-    head: int
-    tail: int
-    temperature: float
+    parts: Parts
     span: int
 
     @property
     def method(self) -> LaMPE:
         """The method itself."""
-        return LaMPE(head=self.head, tail=self.tail, temperature=self.temperature, span=self.span)
+        return LaMPE(**asdict(self.parts), span=self.span)
 
     @property
     def label(self) -> str:
         """How records and progress call it."""
-        return f"span {self.span}, head {self.head}, tail {self.tail}, A {self.temperature:.6g}"
+        return f"span {self.span}, {self.parts}"
 
 
 @dataclass(frozen=True)
@@ -104,14 +103,13 @@ class Meter:
             OutOfTimeError: those that are not known yet do not fit into the budget.
         """
         keyed = [(self._key(variant, sample, prompt), sample, work) for sample, prompt, work in self._contexts[length]]
-        left = [(key, sample, work) for key, sample, work in keyed if key not in self._store.records]
-        if not self.budget.admits((self.PACE, work) for _, _, work in left):
+        left = [(place, *item) for place, item in enumerate(keyed) if item[0] not in self._store.records]
+        if not self.budget.admits((self.PACE, work) for *_, work in left):
             raise OutOfTimeError
         if left:
             runner = self._runner(variant)
-            for key, sample, work in left:
+            for place, _, sample, work in left:
                 if self._started:
-                    place = next(index for index, item in enumerate(keyed) if item[0] == key)
                     self._started(Step(length, variant, place, len(keyed), self._seconds_left()))
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", PositionWarning)
@@ -124,7 +122,8 @@ class Meter:
     def fits(self, length: int, *, spans: int) -> bool:
         """Whether all contexts of a length fit into the budget under so many variants, the known ones among them."""
         contexts = self._contexts[length]
-        known = sum(record.length == length for record in self._store.records.values()) // len(contexts)
+        prompts = {prompt for _, prompt, _ in contexts}
+        known = sum(record.prompt_sha256 in prompts for record in self._store.records.values()) // len(contexts)
         return self.budget.admits([(self.PACE, work) for _, _, work in contexts] * max(spans - known, 0))
 
     def _seconds_left(self) -> float:
@@ -144,7 +143,7 @@ class Meter:
 
     def _check(self, task: Task) -> None:
         """Refuse to add to losses that were measured otherwise than these will be."""
-        now = {**task.config.model_dump(mode="json"), **_common(self._runner(Variant(0, 0, 1.0, 2)).setting)}
+        now = {**task.config.model_dump(mode="json"), **_common(self._runner(Variant(Parts(0, 0, 1.0), 2)).setting)}
         known = self._store.seconds()
         for key, record in self._store.records.items():
             then = {**record.task, **_common(record.setting)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 
 from lampe.calibration.fit import fit_curve
@@ -15,8 +15,8 @@ from lampe.calibration.settings import Settings
 from lampe.errors import ConfigError, PlanError
 from lampe.evaluation import Budget
 from lampe.evaluation.compare import Store
-from lampe.evaluation.prose import Prose
 from lampe.evaluation.runner import lampe_version
+from lampe.evaluation.texts import documents
 from lampe.llm import LLM
 from lampe.positional import LaMPE, Profile
 from lampe.positional.base import GENTLE_TEMPERATURE, longest
@@ -120,8 +120,8 @@ class _Calibration:
             left_out=tuple(self.left_out),
             lampe=lampe_version(),
         )
-        stated = {"head": self.parts.head, "tail": self.parts.tail, "temperature": self.parts.temperature}
-        return Calibrated(fit.profile.model_copy(update={**stated, "measured": measured}), self.left_out)
+        stated = {**asdict(self.parts), "measured": measured}
+        return Calibrated(fit.profile.model_copy(update=stated), self.left_out)
 
     def _search(self, length: int) -> Scan | None:
         """The spans of one length; None where the time does not suffice for a coarse walk."""
@@ -206,7 +206,7 @@ class _Calibration:
         """The largest span whose positions stay inside the trained window; below `lowest` where there is none."""
 
         def inside(span: int) -> bool:
-            method = Variant(parts.head, parts.tail, parts.temperature, span).method.bind(self.llm.config)
+            method = Variant(parts, span).method.bind(self.llm.config)
             try:
                 return method.largest_position(length) < self.window
             except PlanError:
@@ -222,8 +222,7 @@ class _Calibration:
 
     def _measure(self, length: int, parts: Parts | None = None) -> Callable[[int], tuple[float, ...]]:
         def measure(span: int) -> tuple[float, ...]:
-            chosen = parts or self.parts
-            return self.meter.losses(length, Variant(chosen.head, chosen.tail, chosen.temperature, span))
+            return self.meter.losses(length, Variant(parts or self.parts, span))
 
         return measure
 
@@ -232,8 +231,12 @@ class _Calibration:
         return {name: value for name, value in fields.items() if value is not None}
 
     def _texts(self) -> tuple[SourceText, ...]:
-        documents = Prose.documents(self.settings.texts, self.tokenizer)
         return tuple(
-            SourceText(name=prose.name, sha256=sha256(prose.text.encode()).hexdigest(), tokens=len(prose.ids))
-            for prose in documents
+            SourceText(
+                name=name,
+                sha256=sha256(text.encode()).hexdigest(),
+                tokens=len(self.tokenizer.encode(text, add_special=False)),
+            )
+            for source in self.settings.texts
+            for name, text in documents(source)
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -11,7 +11,6 @@ from lampe.evaluation import PasskeyLoss, Perplexity, Task
 
 Objective = Literal["perplexity", "retrieval"]
 Part = Literal["head", "tail", "temperature"]
-PARTS: tuple[Part, ...] = get_args(Part)
 
 Length = Annotated[int, Field(ge=2)]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import time
 from pathlib import Path
@@ -10,16 +9,14 @@ from typing import Annotated, Any
 
 import typer
 from pydantic_core import to_json
-from rich.progress import ProgressColumn
-from rich.progress import Task as Bar
 from rich.table import Table
-from rich.text import Text
 
 from lampe.calibration import Calibrated, Settings, calibrate
+from lampe.calibration.fit import solver
 from lampe.calibration.meter import Step
 from lampe.checkpoint import resolve
 from lampe.cli import options
-from lampe.cli.console import INTERRUPTED, QUIET_SECONDS, clock, progress_bar, stderr, stdout
+from lampe.cli.console import INTERRUPTED, QUIET_SECONDS, SaidColumn, progress_bar, stderr, stdout, times
 from lampe.cli.evaluate import read_lengths
 from lampe.cli.options import load_llm
 from lampe.errors import ConfigError, MissingExtraError
@@ -27,7 +24,7 @@ from lampe.evaluation import Budget, pair_cost
 from lampe.evaluation.compare import Store
 from lampe.files import write_whole
 from lampe.positional import Profile
-from lampe.positional.profile import BESIDE
+from lampe.positional.profile import BESIDE, Measured
 from lampe.registry import validate
 
 PROFILE, SPANS, CURVE = "profile.json", "spans.png", "curve.png"
@@ -128,8 +125,7 @@ def calibrate_command(
         "calibrate",
     )
     seconds = None if budget is None else read_time(budget)
-    if importlib.util.find_spec("scipy") is None:
-        raise MissingExtraError("scipy", "calibration", "fitting a curve")
+    solver()
     folder = resolve(checkpoint)
     # A hub name is called by its last part; the folder that it was brought to is called by a hash.
     name = Path(checkpoint).resolve().name
@@ -149,9 +145,10 @@ def calibrate_command(
     if as_json:
         typer.echo(_document(found.profile).decode())
         return
-    stdout().print(_table(found.profile))
-    error = found.profile.measured.fit_error if found.profile.measured else 0.0
-    typer.echo(f"{found.profile.formula()}; off the best spans by {error:.1%}")
+    measured = found.profile.measured
+    assert measured is not None
+    stdout().print(_table(found.profile, measured))
+    typer.echo(f"{found.profile.formula()}; off the best spans by {measured.fit_error:.1%}")
     where = f" and {folder / BESIDE}" if install else ""
     typer.echo(f"wrote {place / PROFILE}{where}; use it as -p lampe:profile={place / PROFILE}")
 
@@ -171,7 +168,11 @@ def read_time(text: str) -> float:
 def _measure(llm: Any, settings: Settings, store: Store, budget: Budget, name: str) -> Calibrated | None:
     """Run it with its progress; None where Ctrl-C ended it."""
     said = time.monotonic()
-    with progress_bar(TimeColumn(budget)) as progress:
+
+    def clocks(left: float) -> str:
+        return times(budget.elapsed, min(left, budget.left))
+
+    with progress_bar(SaidColumn(lambda task: clocks(task.fields["left"]))) as progress:
         bar = progress.add_task("making the contexts", total=None, left=0.0)
         doing = ""
 
@@ -191,30 +192,12 @@ def _measure(llm: Any, settings: Settings, store: Store, budget: Budget, name: s
             )
             if not stderr.is_terminal and time.monotonic() - said > QUIET_SECONDS:
                 said = time.monotonic()
-                stderr.print(f"{_times(budget, step.left)}; {doing}: {step.variant.label}", markup=False)
+                stderr.print(f"{clocks(step.left)}; {doing}: {step.variant.label}", markup=False)
 
         try:
             return calibrate(llm, settings, store, budget, name=name, stage=stage, started=started)
         except KeyboardInterrupt:
             return None
-
-
-class TimeColumn(ProgressColumn):
-    """Time gone, and the time that is still to come."""
-
-    max_refresh = 0.5
-
-    def __init__(self, budget: Budget):
-        super().__init__()
-        self._budget = budget
-
-    def render(self, task: Bar) -> Text:
-        return Text(_times(self._budget, task.fields["left"]))
-
-
-def _times(budget: Budget, left: float) -> str:
-    gone = f"{clock(budget.elapsed)} gone"
-    return f"{gone}, about {clock(min(left, budget.left))} left" if left else gone
 
 
 def _write(found: Calibrated, folder: Path, *, title: str) -> None:
@@ -232,9 +215,7 @@ def _document(profile: Profile) -> bytes:
     return to_json(profile, indent=2) + b"\n"
 
 
-def _table(profile: Profile) -> Table:
-    measured = profile.measured
-    assert measured is not None
+def _table(profile: Profile, measured: Measured) -> Table:
     shown = Table("length", "best span", "as good", "loss", "spans tried", "contexts", "the curve")
     for column in shown.columns:
         column.justify = "right"

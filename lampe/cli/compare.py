@@ -11,12 +11,10 @@ from typing import Annotated, Any
 
 import typer
 from pydantic_core import to_json
-from rich.progress import ProgressColumn, Task
-from rich.text import Text
 from typer.core import TyperCommand
 
 from lampe.cli import options
-from lampe.cli.console import INTERRUPTED, QUIET_SECONDS, clock, progress_bar, spinner, stderr, stdout
+from lampe.cli.console import INTERRUPTED, QUIET_SECONDS, SaidColumn, progress_bar, spinner, stderr, stdout, times
 from lampe.errors import ConfigError, MissingExtraError
 from lampe.evaluation import Budget, Record, Sample, pair_cost
 from lampe.evaluation.compare import Plan, Store, Unit, read_experiment, run
@@ -117,7 +115,7 @@ def _measure(plan: Plan, store: Store, minutes: float | None, runner: Any) -> bo
     budget = _budget(plan, store, None if minutes is None else 60 * minutes)
     total = len(plan.keys)
     interrupted = False
-    with progress_bar(LeftColumn(budget, todo)) as progress:
+    with progress_bar(SaidColumn(lambda _: _left(budget, todo))) as progress:
         bar = progress.add_task("loading the model", total=total, completed=total - len(todo))
         said = time.monotonic()
 
@@ -158,23 +156,9 @@ def foreseen(plan: Plan, store: Store, left: Sequence[Any]) -> str:
     return "; ".join(parts)
 
 
-class LeftColumn(ProgressColumn):
-    """Time gone and the time that is still to come."""
-
-    max_refresh = 0.5
-
-    def __init__(self, budget: Budget, todo: dict[Any, tuple[Unit, Any]]):
-        super().__init__()
-        self._budget, self._todo = budget, todo
-
-    def render(self, task: Task) -> Text:
-        return Text(_left(self._budget, self._todo))
-
-
 def _left(budget: Budget, todo: dict[Any, tuple[Unit, Any]]) -> str:
     seconds = budget.predict((pace(unit), work) for unit, work in todo.values())
-    gone = f"{clock(budget.elapsed)} gone"
-    return f"{gone}, {clock(min(seconds, budget.left))} left" if seconds else gone
+    return times(budget.elapsed, min(seconds, budget.left))
 
 
 def _budget(plan: Plan, store: Store, seconds: float | None) -> Budget:

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -17,9 +17,11 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     SpinnerColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.text import Text
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C."""
@@ -74,6 +76,24 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(max(seconds, 0)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def times(gone: float, left: float) -> str:
+    """Seconds gone and still to come, where those are known."""
+    return f"{clock(gone)} gone, {clock(left)} left" if left > 0 else f"{clock(gone)} gone"
+
+
+class SaidColumn(ProgressColumn):
+    """What a function says of a task, twice a second: a time left is predicted anew each time."""
+
+    max_refresh = 0.5
+
+    def __init__(self, says: Callable[[Task], str]):
+        super().__init__()
+        self._says = says
+
+    def render(self, task: Task) -> Text:
+        return Text(self._says(task))
 
 
 def spinner(task: str) -> contextlib.AbstractContextManager[Any]:

@@ -63,12 +63,14 @@ class PasskeyLoss(Task):
         depths = iter(spread_depths(wanted, Random(f"{config.kind} {config.seed}")))
         for place in range(config.places):
             for index, prose in enumerate(documents):
-                hidden = [(next(drawn), next(depths)) for _ in range(config.keys)]
+                end = ends[index][place]
+                hidden = []
+                for _ in range(config.keys):
+                    key = next(drawn)
+                    needle = tuple(tokenizer.encode(NEEDLE.format(key=key), add_special=False))
+                    hidden.append((key, next(depths), needle, *question_and_answer(tokenizer, key)))
                 for length in lengths:
-                    for key, depth in hidden:
-                        needle = tuple(tokenizer.encode(NEEDLE.format(key=key), add_special=False))
-                        asked, answer = question_and_answer(tokenizer, key)
-                        end = ends[index][place]
+                    for key, depth, needle, asked, answer in hidden:
                         ids, at = hide(prose, end, length, depth, needle, asked + answer, task=self.name)
                         facts: dict[str, Fact] = {
                             "document": prose.name,

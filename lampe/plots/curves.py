@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lampe.evaluation.report import Summary
-from lampe.plots.drawing import drawing, label_ends, log_axis, look_of, mark_window
+from lampe.plots.drawing import drawing, frame, label_ends, log_axis, look_of, mark_window
 
 Point = tuple[float, float | None, float | None]
 """A figure, and the ends of its interval where it has one."""
@@ -37,11 +37,7 @@ def plot_curves(
                 x, y = zip(*points, strict=True)
                 axes.plot(x, y, **look, markersize=6, linewidth=2.2, clip_on=False, zorder=3)
                 ends.append((x[-1], y[-1], f"{label}  {summary.shown(label, x[-1])}", look["color"]))
-        axes.set_title(title, loc="left", fontweight="bold", pad=24)
-        axes.set_xlabel("context, tokens")
-        axes.set_ylabel(ylabel)
-        axes.grid(axis="y", color="#E6E6E6", linewidth=0.8)
-        axes.set_axisbelow(True)
+        frame(axes, title, "context, tokens", ylabel)
         _length_axis(axes, lengths)
         log_axis(axes, [y for _, y, _, _ in ends] + [v for line in axes.lines for v in line.get_ydata()])
         label_ends(axes, ends)
@@ -94,11 +90,7 @@ def plot_scores(
                     values += [low, high]
             values += y
             ends.append((x[-1], y[-1], f"{label}  {shown(y[-1])}", look["color"]))
-        axes.set_title(title, loc="left", fontweight="bold", pad=24)
-        axes.set_xlabel("prompt, tokens")
-        axes.set_ylabel(ylabel)
-        axes.grid(axis="y", color="#E6E6E6", linewidth=0.8)
-        axes.set_axisbelow(True)
+        frame(axes, title, "prompt, tokens", ylabel)
         axes.set_xlim(-0.4, max(len(lengths) - 0.6, 0.4))
         axes.set_xticks(range(len(lengths)), [f"{length:,}" for length in lengths])
         if log:

@@ -83,6 +83,15 @@ def drawing(
         write_whole(path, content.getvalue())
 
 
+def frame(axes: Any, title: str, xlabel: str, ylabel: str) -> None:
+    """What surrounds curves: a title at the left, names of the axes, and lines at the heights of the ticks."""
+    axes.set_title(title, loc="left", fontweight="bold", pad=24)
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel(ylabel)
+    axes.grid(axis="y", color="#E6E6E6", linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
 def log_axis(axes: Any, values: Sequence[float]) -> None:
     """A logarithmic axis with plain numbers at 1, 2 and 5 of each decade, a little wider than the values."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from lampe.plots.drawing import COLOURS, INK, PALE, drawing, drawing_panels, label_ends, mark_window
+from lampe.plots.drawing import COLOURS, INK, PALE, drawing, drawing_panels, frame, label_ends, mark_window
 from lampe.positional.profile import PROFILES, Measured, Profile
 from lampe.positional.profile import Point as Optimum
 
@@ -82,13 +82,10 @@ def plot_profile(profile: Profile, path: str | Path, *, title: str = "") -> Path
                 axes.plot([at, at], [point.low / window, point.high / window], color=INK, linewidth=1.4, zorder=4)
             face = OWN if point.mapped else "white"
             axes.plot([at], [best], "o", color=OWN, markerfacecolor=face, markersize=8, zorder=5, clip_on=False)
-        axes.set_title(title, loc="left", fontweight="bold", pad=24)
-        axes.set_xlabel("input, in trained windows; hollow: true positions were best, dotted: nothing mapped")
-        axes.set_ylabel("span, in trained windows")
+        caption = "input, in trained windows; hollow: true positions were best, dotted: nothing mapped"
+        frame(axes, title, caption, "span, in trained windows")
         axes.set_xlim(0, farthest)
         axes.set_ylim(0, 1.05)
-        axes.grid(axis="y", color="#E6E6E6", linewidth=0.8)
-        axes.set_axisbelow(True)
         label_ends(axes, ends)
         mark_window(axes, 1, f"trained window {window:,}")
     return Path(path)

@@ -124,6 +124,7 @@ class Profile(FrozenModel):
         """The mapping span for an input of `length` tokens."""
         if length < self.short_below:
             return self.short_span
+        # Beyond 700 the exponential is no double any more, and the span long 1.
         return max(1, math.floor(self.l_max / (1 + math.exp(min(-(self.a * length + self.b), 700)))))
 
     def formula(self) -> str:

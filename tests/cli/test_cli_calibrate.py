@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from torch.nn import functional as F
 from typer.testing import CliRunner
 
 from lampe import LLM, calibration
+from lampe.calibration.meter import Meter, OutOfTimeError, Variant
 from lampe.checkpoint import fingerprint
 from lampe.cli.app import app
 from lampe.cli.calibrate import read_time
@@ -187,6 +189,27 @@ def test_retrieval_and_parts_are_searched_too(lampe: Lampe, model: Path, text: P
     assert {1.0, 1.035, 1.1} <= {temperature for _, temperature in tried}
     assert profile.tail in {0, 3, 8, 16}
     assert all(tried.contexts == 2 for point in profile.measured.points for tried in point.tried)
+
+
+@pytest.mark.slow
+def test_parts_without_time_for_their_spans_are_taken_back(
+    lampe: Lampe, model: Path, text: Path, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr("lampe.calibration.run.search_parts", lambda parts, *_: replace(parts, temperature=1.1))
+    losses = Meter.losses
+
+    def only_as_before(self: Meter, length: int, variant: Variant) -> tuple[float, ...]:
+        if variant.parts.temperature == 1.1:
+            raise OutOfTimeError
+        return losses(self, length, variant)
+
+    monkeypatch.setattr(Meter, "losses", only_as_before)
+    found = lampe(*("calibrate", model, *FEW, "--text", text, "--search", "temperature", "--out", tmp_path, "--json"))
+    assert found.exit_code == 0, found.stderr
+    profile = Profile.model_validate_json(found.stdout)
+    assert profile.temperature == pytest.approx(1.069315, abs=1e-6)
+    assert profile.measured is not None
+    assert profile.measured.left_out == ("the spans under head 8, tail 8, A 1.1",)
 
 
 @pytest.mark.slow

@@ -28,6 +28,18 @@ def test_the_profile_that_ships_was_measured_past_the_window():
         assert 0.5 * point.low <= min(profile.span(point.length), point.length - 1) <= 2 * point.high
 
 
+def test_its_points_are_the_losses_that_ship():
+    points = {point.length: point for point in Profile.load(NAME).measured.points}
+    losses: dict[tuple[int, int], list[float]] = {}
+    for record in read_records(FOLDER.parent / "calibration" / "results" / "retrieval.jsonl"):
+        losses.setdefault((record.length, record.setting.positional["span"]), []).append(record.score)
+    tried = {(length, item.span): item for length, point in points.items() for item in point.tried}
+    assert losses.keys() == tried.keys()
+    for key, item in tried.items():
+        assert item.loss == pytest.approx(sum(losses[key]) / len(losses[key]))
+        assert item.contexts == len(losses[key]) == 3
+
+
 @pytest.mark.slow
 def test_it_is_found_by_the_weights_of_its_model(smollm2):
     assert Profile.load(NAME).measured.fingerprint == fingerprint(smollm2)
