@@ -13,7 +13,13 @@ class FrozenModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class PositionalConfig(FrozenModel):
+class FiniteModel(FrozenModel):
+    """A frozen model whose numbers are finite."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class PositionalConfig(FiniteModel):
     """The fields that every positional method has.
 
     Attributes:
@@ -54,7 +60,7 @@ class Origin(FrozenModel):
     fingerprint: str | None = None
 
 
-class RopeConfig(FrozenModel):
+class RopeConfig(FiniteModel):
     """How a checkpoint was trained to see positions.
 
     Attributes:
@@ -89,7 +95,7 @@ class RopeConfig(FrozenModel):
 Activation = Literal["silu", "gelu", "gelu_pytorch_tanh", "relu"]
 
 
-class ModelConfig(FrozenModel):
+class ModelConfig(FiniteModel):
     """The shape of a decoder; a model family says how its config.json reads into one.
 
     Attributes:

@@ -57,7 +57,7 @@ def search_parts(
         parts: to begin with.
         wanted: which are looked for, in this order.
         window: the trained window in tokens.
-        losses: of all contexts, in the same order whatever the parts.
+        losses: of all contexts, in the same order whatever the parts; parts are infinitely bad where one is not finite.
         noise: what a loss must differ by at the least, in nats a token.
     """
     for part in wanted:

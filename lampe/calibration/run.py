@@ -64,7 +64,8 @@ def calibrate(
         started: called before each measurement.
 
     Raises:
-        ConfigError: a setting or a text does not do, or too little was measured for a curve.
+        ConfigError: a setting or a text does not do, no span of a length has a finite loss, or too little was measured
+            for a curve.
         MissingExtraError: scipy is not installed.
     """
     return _Calibration(llm, settings, store, budget, name, stage or (lambda _: None), started).run()
@@ -103,6 +104,10 @@ class _Calibration:
         self.meter.expected = dict.fromkeys(self.lengths, 1 + settings.patience + 2)
 
     def run(self) -> Calibrated:
+        # What cannot end in a curve is refused before hours of measuring.
+        for length in self.lengths:
+            self._scan(length)
+        self._limit()
         scans = [scan for length in self.lengths if (scan := self._search(length))]
         if self.settings.search:
             scans = self._search_parts(scans)
@@ -159,6 +164,8 @@ class _Calibration:
             return scans
 
         def losses(parts: Parts) -> list[float]:
+            if not self._has_room(parts, mapped):
+                return [math.inf for scan in mapped for _ in scan.losses[scan.best]]
             return [
                 loss
                 for scan in mapped
@@ -196,14 +203,11 @@ class _Calibration:
         mapped = length > self.window
         highest = self._highest(length, self.parts) if mapped else length - 1
         if highest < self.lowest:
-            raise ConfigError(
-                f"head = {self.parts.head}, tail = {self.parts.tail}: no span of {self.lowest} or more keeps {length} "
-                f"tokens inside the trained window of {self.window}"
-            )
+            raise self._no_room(length)
         return Scan(length, highest, mapped, self.settings.noise)
 
     def _highest(self, length: int, parts: Parts) -> int:
-        """The largest span whose positions stay inside the trained window; below `lowest` where there is none."""
+        """The largest span whose positions stay inside the trained window; `lowest` - 1 where that does not fit."""
 
         def inside(span: int) -> bool:
             method = Variant(parts, span).method.bind(self.llm.config)
@@ -217,8 +221,33 @@ class _Calibration:
         return length - 1 if above == math.inf else self.lowest - 1 + int(above)
 
     def _limit(self) -> float:
-        """What l_max may be: inside the window at the longest inputs too."""
-        return float(self._highest(FARTHEST * self.window, self.parts))
+        """What l_max may be: inside the window at the longest inputs too.
+
+        Raises:
+            ConfigError: no span from the lowest on is.
+        """
+        length = FARTHEST * self.window
+        highest = self._highest(length, self.parts)
+        if highest < self.lowest:
+            raise self._no_room(length)
+        return float(highest)
+
+    def _has_room(self, parts: Parts, scans: list[Scan]) -> bool:
+        """Whether spans from the lowest on stay inside the window under some parts, at the longest inputs too."""
+        lengths = [FARTHEST * self.window, *(scan.length for scan in scans if scan.mapped)]
+        return all(self._highest(length, parts) >= self.lowest for length in lengths)
+
+    def _no_room(self, length: int) -> ConfigError:
+        try:
+            Variant(self.parts, self.lowest).method.bind(self.llm.config).largest_position(length)
+        except PlanError as error:
+            # Larger spans may have room, so it is the lowest that is at fault.
+            return ConfigError(f"lowest = {self.lowest}: {error}")
+        why = f", and a curve must hold for {FARTHEST} windows" if length == FARTHEST * self.window else ""
+        return ConfigError(
+            f"head = {self.parts.head}, tail = {self.parts.tail}: no span of {self.lowest} or more keeps {length} "
+            f"tokens inside the trained window of {self.window}{why}; a smaller head, tail or lowest would be accepted"
+        )
 
     def _measure(self, length: int, parts: Parts | None = None) -> Callable[[int], tuple[float, ...]]:
         def measure(span: int) -> tuple[float, ...]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from lampe.errors import ConfigError
 from lampe.positional.profile import Point, Tried
 
 Measure = Callable[[int], Sequence[float]]
@@ -16,13 +17,14 @@ Measure = Callable[[int], Sequence[float]]
 class Scan:
     """The spans that were tried at one length.
 
+    A span is infinitely bad where the loss of a context is not finite.
+
     Attributes:
         length: of the contexts, in tokens.
         highest: the largest span that is tried: what leaves positions true, or else what stays inside the window.
         mapped: whether the highest span still maps positions.
         noise: what a loss must differ by at the least, in nats a token.
         losses: of each span, by context.
-        walked: whether the coarse walk came to its end.
     """
 
     length: int
@@ -30,7 +32,6 @@ class Scan:
     mapped: bool
     noise: float
     losses: dict[int, tuple[float, ...]] = field(default_factory=dict)
-    walked: bool = False
 
     @property
     def best(self) -> int:
@@ -42,8 +43,9 @@ class Scan:
         return mean(self.losses[span])
 
     def gain(self, span: int, other: int) -> float:
-        """By how much the mean loss of a span is below another's."""
-        return self.mean(other) - self.mean(span)
+        """By how much the mean loss of a span is below another's; of two infinitely bad ones neither gains."""
+        mine, theirs = self.mean(span), self.mean(other)
+        return 0.0 if mine == theirs else theirs - mine
 
     def noise_between(self, span: int, other: int) -> float:
         """What their mean losses must differ by to count: the standard error of the difference, or `noise`."""
@@ -62,10 +64,18 @@ class Scan:
             worse = worse + 1 if self.gain(best, span) > self.noise_between(best, span) else 0
             if worse >= patience:
                 break
-        self.walked = True
 
     def narrow(self, measure: Measure, *, finest: float) -> None:
-        """Try spans between the best one and its neighbours until nothing is gained beyond the noise."""
+        """Try spans between the best one and its neighbours until nothing is gained beyond the noise.
+
+        Raises:
+            ConfigError: no span that was tried so far has a finite loss.
+        """
+        if not math.isfinite(self.mean(self.best)):
+            raise ConfigError(
+                f"length = {self.length}: none of the {len(self.losses)} spans that were tried ({min(self.losses)} to "
+                f"{max(self.losses)}) has a finite loss; a length and a dtype with finite losses would be accepted"
+            )
         while spans := self.between(finest):
             best = self.best
             for span in spans:
@@ -83,7 +93,7 @@ class Scan:
         return sorted({round(math.sqrt(best * other)) for other in apart} - set(spans))
 
     def point(self) -> Point:
-        """What was found."""
+        """What was found; infinitely bad spans are not in it, since JSON has no infinity."""
         best, spans = self.best, sorted(self.losses)
         place = low = high = spans.index(best)
         while low > 0 and self._as_good(spans[low - 1]):
@@ -98,6 +108,7 @@ class Scan:
                 contexts=len(self.losses[span]),
             )
             for span in spans
+            if math.isfinite(self.mean(span))
         ]
         return Point(
             length=self.length,
@@ -126,14 +137,17 @@ def ladder(highest: int, lowest: int, ratio: float) -> list[int]:
 
 
 def mean(values: Sequence[float]) -> float:
-    """The arithmetic mean."""
-    return sum(values) / len(values)
+    """The arithmetic mean; infinite where a value is not finite.
+
+    A results file does not tell infinity from NaN, so a run that goes on must not either.
+    """
+    return sum(values) / len(values) if all(map(math.isfinite, values)) else math.inf
 
 
 def standard_error(values: Sequence[float], others: Sequence[float]) -> float | None:
-    """The standard error of the mean difference of paired values, or None for a single pair."""
+    """The standard error of the mean difference of paired values; None for a single pair, or one that is not finite."""
     differences = [a - b for a, b in zip(values, others, strict=True)]
-    if len(differences) < 2:
+    if len(differences) < 2 or not all(map(math.isfinite, differences)):
         return None
     middle = mean(differences)
     return math.sqrt(sum((d - middle) ** 2 for d in differences) / (len(differences) - 1) / len(differences))

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from lampe.config import FrozenModel
+from lampe.config import FiniteModel
 from lampe.evaluation import PasskeyLoss, Perplexity, Task
 
 Objective = Literal["perplexity", "retrieval"]
@@ -15,7 +15,7 @@ Part = Literal["head", "tail", "temperature"]
 Length = Annotated[int, Field(ge=2)]
 
 
-class Settings(FrozenModel):
+class Settings(FiniteModel):
     """What is measured, and how closely the best span is looked for.
 
     Attributes:

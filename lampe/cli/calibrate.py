@@ -137,13 +137,17 @@ def calibrate_command(
     if found is None:
         stderr.print(f"interrupted: what was measured is in {place}; the same command goes on", style="dim")
         raise typer.Exit(INTERRUPTED)
-    _write(found, place, title=name)
+    document = to_json(found.profile, indent=2) + b"\n"
+    # A calibration that went wrong must not take the place of one that did not.
+    Profile.from_json(document, f"{place / PROFILE} was not written, since it would not load again")
+    write_whole(place / PROFILE, document)
     if install:
-        write_whole(folder / BESIDE, _document(found.profile))
+        write_whole(folder / BESIDE, document)
+    _draw(found.profile, place, title=name)
     for missing in found.left_out:
         stderr.print(f"no time for {missing}; the same command goes on", style="dim", markup=False)
     if as_json:
-        typer.echo(_document(found.profile).decode())
+        typer.echo(document.decode())
         return
     measured = found.profile.measured
     assert measured is not None
@@ -200,19 +204,14 @@ def _measure(llm: Any, settings: Settings, store: Store, budget: Budget, name: s
             return None
 
 
-def _write(found: Calibrated, folder: Path, *, title: str) -> None:
-    write_whole(folder / PROFILE, _document(found.profile))
+def _draw(profile: Profile, folder: Path, *, title: str) -> None:
     try:
         from lampe.plots import plot_profile, plot_spans
 
-        plot_spans(found.profile, folder / SPANS, title=f"{title}: loss against span")
-        plot_profile(found.profile, folder / CURVE, title=f"{title}: the fitted curve")
+        plot_spans(profile, folder / SPANS, title=f"{title}: loss against span")
+        plot_profile(profile, folder / CURVE, title=f"{title}: the fitted curve")
     except MissingExtraError as error:
         stderr.print(f"no pictures: {error}", style="dim", markup=False)
-
-
-def _document(profile: Profile) -> bytes:
-    return to_json(profile, indent=2) + b"\n"
 
 
 def _table(profile: Profile, measured: Measured) -> Table:

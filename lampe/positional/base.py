@@ -113,6 +113,10 @@ class PositionalEncoding:
         """Relative positions below this were trained, or stand for trained ones by the scaled frequencies."""
         return float(self.window)
 
+    def extended_window(self) -> int:
+        """The longest input, in tokens, that a checkpoint takes whose own scaling this method is."""
+        return self.rope.max_position
+
     def reach(self) -> float:
         """The longest input, in tokens, whose plan stays inside the trained window; infinite where a million tokens do.
 
@@ -128,7 +132,7 @@ class PositionalEncoding:
         return longest(inside, max(FARTHEST, 8 * self.window))
 
     def largest_position(self, length: int) -> float:
-        """The largest relative position of a plan for `length` tokens, without the warnings of `plan`."""
+        """The largest relative position of a plan for `length` tokens, without `plan`'s warning."""
         return self._plan(length).largest_position()
 
     def fields_for(self, length: int) -> dict[str, Any]:
@@ -237,7 +241,8 @@ class RemapEncoding(PositionalEncoding):
     @property
     def window(self) -> int:
         """The trained window L in tokens: with the checkpoint's scaling kept, the length it was extended to."""
-        extended = self.rope.original_window if self._scaling is None else self.rope.max_position
+        scaling = self._scaling
+        extended = self.rope.original_window if scaling is None else scaling.extended_window()
         return int(self.config.original_window or extended)
 
     def frequencies(self, length: int) -> tuple[Tensor, float]:

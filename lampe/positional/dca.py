@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor
 
+from lampe.config import ModelConfig, RopeConfig
+from lampe.errors import ConfigError
 from lampe.positional.base import RemapConfig, RemapEncoding, registry
 from lampe.positional.region import Region, constant, zero
 
@@ -30,7 +32,8 @@ class DCA(RemapEncoding):
 
         Attributes:
             chunk: S in tokens; None is 3/4 of the trained window.
-            local: w in tokens; None is 1/8 of the trained window (the paper takes 1/16 for Qwen).
+            local: w in tokens; None is 1/8 of the trained window, or 1/6 of a smaller chunk, which is as much of the
+                chunk where nothing is set (the paper takes 1/16 of the window for Qwen).
             grow_temperature: A = 0.05 ln(N / L) + 1 for plans of more than L tokens, an option of the authors' code.
         """
 
@@ -39,13 +42,13 @@ class DCA(RemapEncoding):
         local: int | None = Field(default=None, ge=1)
         grow_temperature: bool = False
 
-        @model_validator(mode="after")
-        def _a_chunk_is_left(self) -> DCA.Config:
-            if self.chunk is not None and self.local is not None and self.local >= self.chunk:
-                raise ValueError(f"local = {self.local} must be below chunk = {self.chunk}")
-            return self
-
     reach_formula = "no end, if min(2c - 1, S) < L"
+
+    def __init__(self, config: DCA.Config | None = None, rope: RopeConfig | ModelConfig | None = None, **fields: Any):
+        super().__init__(config, rope, **fields)
+        chunk = self.config.chunk if self._rope is None else self.longest
+        if None not in (chunk, self.config.local) and self.config.local >= chunk:
+            raise ConfigError(f"positional method 'dca': local = {self.config.local} must be below chunk = {chunk}")
 
     @property
     def longest(self) -> int:
@@ -55,7 +58,7 @@ class DCA(RemapEncoding):
     @property
     def chunk(self) -> int:
         """c = S - w, the size of a chunk in tokens."""
-        return max(1, self.longest - int(self.config.local or max(1, self.window // 8)))
+        return self.longest - int(self.config.local or max(1, min(self.window // 8, self.longest // 6)))
 
     def frequencies(self, length: int) -> tuple[Tensor, float]:
         inv_freq, temperature = super().frequencies(length)

@@ -41,7 +41,8 @@ class LaMPE(RemapEncoding):
     d below h; g(i) - g(j) + b1 up to the tail; and d - b2 in the tail, where b1 and b2 make it go on without a gap. The
     tail takes in whole groups: t' is the largest x with g(x) = g(t). All integers are exact.
 
-    Where U reaches N - 1, or N is at most 2h or h + t, nothing needs mapping and the positions are true.
+    Where U reaches N - 1, or N is at most 2h or h + t, nothing needs mapping and the positions are true; so they are
+    where head and whole groups of the tail leave no middle of an input that fits into the window.
     """
 
     class Config(RemapConfig):
@@ -136,6 +137,8 @@ class LaMPE(RemapEncoding):
         mapping = self._mapping(length, span)
         tail_reach = mapping.end_of_group(tail)
         if tail_reach > length - head:
+            if length <= self.window:
+                return (Region("all"),)
             raise PlanError(
                 f"lampe: span = {span} is too coarse for {length} tokens: the group of {tail_reach} tokens at the tail "
                 f"reaches into the head of {head}; raise span or lower head"

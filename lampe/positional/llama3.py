@@ -41,7 +41,12 @@ class Llama3(ScaledEncoding):
                 raise ValueError(f"high_freq_factor = {self.high_freq_factor} must exceed {self.low_freq_factor}")
             return self
 
-    reach_formula = "s L"
+    reach_formula = "s L; as the checkpoint's own scaling, the longest input that states"
+
+    def position_limit(self, length: int) -> float:
+        # Llama 3.1 was trained for 16 L with s = 8, 3.2 for 16 L with s = 32.
+        own = self.rope.scaling == self.config
+        return float(self.rope.max_position) if own else super().position_limit(length)
 
     def frequencies(self, length: int) -> tuple[Tensor, float]:
         trained, temperature = super().frequencies(length)

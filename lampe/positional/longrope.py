@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -12,6 +12,8 @@ from torch import Tensor
 from lampe.config import PositionalConfig
 from lampe.errors import ConfigError
 from lampe.positional.base import PositionalEncoding, registry
+
+Divisor = Annotated[float, Field(gt=0)]
 
 
 @registry.register(
@@ -37,8 +39,8 @@ class LongRoPE(PositionalEncoding):
         """
 
         kind: Literal["longrope"] = "longrope"
-        short_factor: tuple[float, ...] = Field(default=(), repr=False)
-        long_factor: tuple[float, ...] = Field(default=(), repr=False)
+        short_factor: tuple[Divisor, ...] = Field(default=(), repr=False)
+        long_factor: tuple[Divisor, ...] = Field(default=(), repr=False)
         factor: float | None = Field(default=None, ge=1)
         attention_factor: float | None = Field(default=None, gt=0)
 

@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from lampe.config import PositionalConfig, RopeConfig
+from lampe.errors import ConfigError
 from lampe.positional.base import ScaledEncoding, inverse_frequencies, registry
 
 
@@ -35,5 +36,11 @@ class NTK(ScaledEncoding):
 
 
 def ntk_frequencies(rope: RopeConfig, factor: float) -> Tensor:
-    """inv_freq of the base theta * factor^(D/(D-2)), fp32 [D / 2]."""
+    """inv_freq of the base theta * factor^(D/(D-2)), fp32 [D / 2].
+
+    Raises:
+        ConfigError: D is 2, so that there is no lowest frequency beside the highest.
+    """
+    if rope.dim == 2:
+        raise ConfigError("NTK scaling needs a rotary dimension of at least 4, not 2: base * s^(D / (D - 2))")
     return inverse_frequencies(rope.theta * factor ** (rope.dim / (rope.dim - 2)), rope.dim)

@@ -48,15 +48,6 @@ class PositionPlan:
             scale = scale * growth.clamp(min=1).float()
         return scale
 
-    @property
-    def is_causal(self) -> bool:
-        """Whether one region holds every causal pair of the planned length, so that plain causal attention serves."""
-        if len(self.regions) != 1:
-            return False
-        queries = torch.arange(self.length)
-        start, stop = self.regions[0].interval(queries)
-        return bool((start == 0).all() and (stop == queries + 1).all())
-
     def agrees_with(self, other: PositionPlan, length: int) -> bool:
         """Whether both plans score all pairs of the first `length` tokens alike, whatever they were made for."""
         if (self.temperature, self.log_n_window) != (other.temperature, other.log_n_window):

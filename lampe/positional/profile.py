@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from lampe.config import FrozenModel
+from lampe.config import FiniteModel, FrozenModel
 from lampe.errors import ConfigError, closest, explain
 
 BESIDE = "lampe-profile.json"
@@ -19,7 +19,7 @@ BESIDE = "lampe-profile.json"
 SHIPPED = Path(__file__).parent / "profiles"
 
 
-class Tried(FrozenModel):
+class Tried(FiniteModel):
     """A span that was measured at some length.
 
     Attributes:
@@ -35,7 +35,7 @@ class Tried(FrozenModel):
     contexts: int = Field(ge=1)
 
 
-class Point(FrozenModel):
+class Point(FiniteModel):
     """What was measured at one length.
 
     Attributes:
@@ -46,7 +46,7 @@ class Point(FrozenModel):
         mapped: whether anything was mapped; False where true positions were best.
         edge: whether the span is the largest whose positions stay inside the trained window.
         noise: what a loss must differ by to count, in nats a token.
-        tried: all spans, ascending.
+        tried: all spans with a finite loss, ascending.
     """
 
     length: int
@@ -67,7 +67,7 @@ class SourceText(FrozenModel):
     tokens: int
 
 
-class Measured(FrozenModel):
+class Measured(FiniteModel):
     """What a profile was measured on, and what was found.
 
     Attributes:
@@ -93,7 +93,7 @@ class Measured(FrozenModel):
     lampe: str
 
 
-class Profile(FrozenModel):
+class Profile(FiniteModel):
     """The scaled sigmoid f(N) = floor(l_max / (1 + exp(-(a N + b)))) of arXiv 2508.02308, section 3.
 
     Attributes:
@@ -178,12 +178,26 @@ class Profile(FrozenModel):
             raise ConfigError(
                 f"lampe profile = {name_or_file!r}: neither a file nor a known name{near}; names: {', '.join(names)}"
             )
+        return cls.from_json(path.read_bytes(), f"lampe profile {path}")
+
+    @classmethod
+    def from_json(cls, document: bytes, subject: str) -> Profile:
+        """The profile that a file holds.
+
+        Args:
+            document: JSON in UTF-8.
+            subject: what errors call it.
+
+        Raises:
+            ConfigError: it is no readable profile.
+        """
         try:
-            return cls.model_validate(json.loads(path.read_text(encoding="utf-8")))
+            return cls.model_validate(json.loads(document.decode()))
         except ValidationError as error:
-            raise ConfigError(explain(error, f"lampe profile {path}", cls.model_fields)) from None
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"lampe profile {path}: not JSON ({error})") from None
+            raise ConfigError(explain(error, subject, cls.model_fields)) from None
+        except ValueError as error:
+            # Of JSON, of UTF-8, or of an integer with more digits than Python reads.
+            raise ConfigError(f"{subject}: not JSON ({error})") from None
 
 
 @lru_cache(maxsize=1)

@@ -50,6 +50,10 @@ class YaRN(ScaledEncoding):
         kind: Literal["yarn"] = "yarn"
         factor: float | None = Field(default=None, ge=1)
 
+    def extended_window(self) -> int:
+        # Qwen's model cards have users add a factor of 4 and leave the longest input that config.json states alone.
+        return max(super().extended_window(), int(self.position_limit(1)))
+
     def ramp_ends(self) -> tuple[float, float]:
         """Frequencies below the first keep their value, those above the second are divided by the factor."""
         config = self.config

@@ -95,6 +95,8 @@ def lampe(method: PositionalEncoding, length: int) -> Pairwise:
     reach = t
     while g(reach + 1) == g(t):
         reach += 1
+    if reach > n - h and n <= method.window:
+        return true_position(method, length)
     b2 = (n - 1 - reach) - (g(n - 1 - reach) + b1)
 
     def position(i: int, j: int) -> int | Fraction:

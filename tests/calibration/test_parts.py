@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from lampe.calibration.parts import Parts, candidates, search_parts
@@ -43,3 +45,13 @@ def test_a_gain_inside_the_noise_changes_nothing():
 def test_candidates_grow_with_the_window(part, values):
     assert candidates(part, 8192) == values
     assert candidates(part, 16) != candidates(part, 8192)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_is_infinitely_bad(bad):
+    def losses(parts: Parts) -> list[float]:
+        return {256: [bad, 0.0], 512: [1.0, 1.0], 1024: [0.5, 0.5]}.get(parts.head, [bad, bad])
+
+    assert search_parts(START, ["head"], 8192, losses, 0.001).head == 1024
+    assert search_parts(Parts(7, 200, 1.07), ["head"], 8192, losses, 0.001).head == 1024
+    assert search_parts(START, ["head"], 8192, lambda _: [bad, 1.0], 0.001) == START

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lampe.calibration.search import Scan, ladder, standard_error
+from lampe.calibration.search import Scan, ladder, mean, standard_error
+from lampe.errors import ConfigError
+from lampe.positional.profile import Point
 
 
 def measured(loss, contexts: int = 1):
@@ -67,7 +69,7 @@ def test_a_walk_passes_a_single_bump():
     scan = Scan(16384, 7472, True, 0.01)
     scan.walk(measure, lowest=900, ratio=1.5, patience=2)
     assert asked == [7472, 4981, 3321, 2214, 1476]
-    assert (scan.best, scan.walked) == (3321, True)
+    assert scan.best == 3321
 
 
 def test_narrowing_ends_inside_the_noise():
@@ -104,3 +106,38 @@ def test_of_equal_losses_the_largest_span_is_best():
     assert standard_error((1.0,), (2.0,)) is None
     spans = sorted(scan.between(1.1))
     assert all(a < b for a, b in pairwise(spans))
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_no_number_is_infinitely_bad(bad):
+    losses = {7472: (1.0, bad), 4981: (1.0, 1.1), 3321: (bad, bad), 2214: (1.2, 1.3), 1476: (0.1, 0.1)}
+    scan, asked = Scan(16384, 7472, True, 0.01), []
+    scan.walk(lambda span: asked.append(span) or losses[span], lowest=900, ratio=1.5, patience=2)
+    # The two that are worse than the best end the walk, as ever.
+    assert asked == [7472, 4981, 3321, 2214]
+    scan.narrow(lambda span: (bad, 1.0), finest=1.1)
+    point = scan.point()
+    assert (point.span, point.low, point.high, point.edge) == (4981, 4981, 4981, False)
+    assert [tried.span for tried in point.tried] == [2214, 4981]
+    assert Point.model_validate_json(point.model_dump_json()) == point
+    assert mean((1.0, bad)) == math.inf
+    assert standard_error((1.0, bad), (1.0, 2.0)) is None
+
+
+def test_infinity_that_comes_back_as_nan_changes_nothing():
+    def found(bad: float) -> Point:
+        # It is not worse than itself, so the walk goes on until something finite is found.
+        return searched(lambda span: bad if span > 2000 else 1000 / span, 7472)[0].point()
+
+    assert found(math.inf) == found(math.nan)
+    assert 1700 < found(math.nan).span <= 2000
+
+
+def test_a_length_without_a_finite_loss_is_refused():
+    scan, asked = Scan(300, 120, True, 0.01), []
+    measure = lambda span: asked.append(span) or (math.nan,)  # noqa: E731
+    scan.walk(measure, lowest=16, ratio=1.5, patience=2)
+    walked = len(asked)
+    with pytest.raises(ConfigError, match=r"^length = 300: none of the 5 spans that were tried \(24 to 120\) has a"):
+        scan.narrow(measure, finest=1.1)
+    assert len(asked) == walked

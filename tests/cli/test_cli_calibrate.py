@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -151,7 +153,8 @@ def test_the_profile_is_installed_found_and_refused(
     other = tmp_path / "other"
     other.mkdir()
     tiny.checkpoint(other)
-    (other / "config.json").write_text((other / "config.json").read_text() + "\n")
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**config, "rms_norm_eps": 2 * config["rms_norm_eps"]}))
     refused = lampe("generate", other, "hello", "-p", f"lampe:profile={own / 'profile.json'}")
     assert refused.exit_code == 2
     assert "it was measured on other weights, those of tiny" in refused.stderr
@@ -258,6 +261,94 @@ def test_ctrl_c_keeps_what_there_is(lampe: Lampe, model: Path, text: Path, tmp_p
     assert not (out / "profile.json").exists()
 
 
+def say(monkeypatch: pytest.MonkeyPatch, loss: Callable[[int, Variant], float]) -> list[Variant]:
+    """Losses of three contexts by a formula of length and variant; which variants were asked for."""
+    asked: list[Variant] = []
+
+    def losses(self: Meter, length: int, variant: Variant) -> tuple[float, ...]:
+        asked.append(variant)
+        return (loss(length, variant),) * 3
+
+    monkeypatch.setattr(Meter, "losses", losses)
+    return asked
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_losses_that_are_no_numbers_are_left_out_of_the_profile(
+    lampe: Lampe, model: Path, text: Path, tmp_path: Path, monkeypatch, bad: float
+) -> None:
+    say(monkeypatch, lambda _, variant: bad if not 30 < variant.span < 90 else abs(variant.span - 60) / 10)
+    out = tmp_path / "out"
+    result = lampe("calibrate", model, *FEW, "--text", text, "--out", out)
+    assert result.exit_code == 0, result.stderr
+    measured = Profile.load(str(out / "profile.json")).measured
+    assert measured is not None
+    assert all(50 < point.span < 70 and 30 < point.low <= point.high < 90 for point in measured.points)
+    assert all(30 < tried.span < 90 for point in measured.points for tried in point.tried)
+    assert (out / "spans.png").exists()
+
+
+def test_a_length_without_a_finite_loss_is_refused_and_the_old_profile_kept(
+    lampe: Lampe, model: Path, text: Path, tmp_path: Path, monkeypatch
+) -> None:
+    say(monkeypatch, lambda length, variant: math.nan if length == 200 else 100 / variant.span)
+    (tmp_path / "profile.json").write_text("old")
+    result = lampe("calibrate", model, *FEW, "--text", text, "--out", tmp_path)
+    assert result.exit_code == 2
+    assert "length = 200: none of the" in result.stderr
+    assert (tmp_path / "profile.json").read_text() == "old"
+
+
+def test_a_profile_that_would_not_load_again_is_not_written(
+    lampe: Lampe, model: Path, text: Path, tmp_path: Path, monkeypatch
+) -> None:
+    broken = Profile.default(128).model_copy(update={"l_max": math.nan})
+    monkeypatch.setattr("lampe.cli.calibrate.calibrate", lambda *_, **__: calibration.Calibrated(broken))
+    (tmp_path / "profile.json").write_text("old")
+    result = lampe("calibrate", model, *FEW, "--text", text, "--out", tmp_path, "--install")
+    assert result.exit_code == 2
+    assert "was not written, since it would not load again: l_max = None: input should be a valid number" in (
+        result.stderr.replace("\n", " ")
+    )
+    assert (tmp_path / "profile.json").read_text() == "old"
+    assert not (model / BESIDE).exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (
+            ("--lengths", "140", "--tail", 100),
+            "no span of 16 or more keeps 1024 tokens inside the trained window of 128",
+        ),
+        (("--lengths", "100,300", "--tail", 110), "no span of 16 or more keeps 300 tokens inside the trained window"),
+        (("--lengths", "140", "--lowest", 112), "no span of 112 or more keeps 1024 tokens inside the trained window"),
+        # Spans of 10 to 111 have room.
+        (("--lengths", "100", "--lowest", 1), "lowest = 1: lampe: span = 1 is too coarse for 1024 tokens"),
+    ],
+)
+def test_parts_without_room_are_refused_before_anything_is_measured(
+    lampe: Lampe, model: Path, text: Path, tmp_path: Path, monkeypatch, options, sentence: str
+) -> None:
+    asked = say(monkeypatch, lambda _, variant: 100 / variant.span)
+    result = lampe("calibrate", model, *FEW, *options, "--text", text, "--out", tmp_path)
+    assert result.exit_code == 2
+    assert sentence in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert asked == []
+
+
+def test_parts_without_room_are_not_taken(lampe: Lampe, model: Path, text: Path, tmp_path: Path, monkeypatch) -> None:
+    asked = say(monkeypatch, lambda _, variant: 100 / variant.span - variant.parts.head / 10)
+    # At 1024 tokens heads of 4 and 8 leave room for 116 and 111, those of 16 and 32 for 104 and 87.
+    options = ("--lengths", "140,150", "--lowest", 105, "--search", "head")
+    result = lampe("calibrate", model, *FEW, *options, "--text", text, "--out", tmp_path, "--json")
+    assert result.exit_code == 0, result.stderr
+    profile = Profile.model_validate_json(result.stdout)
+    assert profile.head == 8
+    assert {variant.parts.head for variant in asked} == {4, 8}
+
+
 @pytest.mark.slow
 def test_losses_that_were_measured_otherwise_are_refused(
     lampe: Lampe, undisturbed: Path, model: Path, text: Path
@@ -288,6 +379,8 @@ def test_losses_that_were_measured_otherwise_are_refused(
         ),
         (["--text", "nowhere.txt", "--lengths", "1000"], "text nowhere.txt: there is no such file or folder"),
         (["--device", "tpu"], "device = 'tpu'"),
+        (["--temperature", "inf"], "calibrate: temperature = inf: input should be a finite number"),
+        (["--finest", "inf"], "calibrate: finest = inf: input should be a finite number"),
     ],
 )
 def test_bad_input_gets_one_sentence(lampe: Lampe, model: Path, text: Path, tmp_path: Path, options, sentence) -> None:

@@ -218,6 +218,32 @@ def test_longrope_names_a_wrong_number_of_factors():
         method.plan(10)
 
 
+@pytest.mark.parametrize("factor", [8.0, 32.0])
+def test_llama3_reaches_as_far_as_its_checkpoint_says(factor):
+    own = Llama3.Config(factor=factor)
+    bound = rope(500000.0, 128, 8192, 131072).model_copy(update={"scaling": own})
+    assert Llama3(own).bind(bound).reach() == 131072
+    assert Llama3(factor=4).bind(bound).reach() == 4 * 8192
+
+
+@pytest.mark.parametrize("fields", [{"short_factor": [1.0, 0.0]}, {"long_factor": [1.0, math.inf]}])
+def test_factors_of_longrope_are_positive_and_finite(fields):
+    with pytest.raises(ConfigError, match=r"(short|long)_factor\.1 = (0.0|inf): input should be"):
+        LongRoPE(**fields)
+
+
+def test_ntk_needs_two_frequencies():
+    with pytest.raises(ConfigError, match="rotary dimension of at least 4, not 2"):
+        NTK(factor=2).bind(rope(10000.0, 2, 64)).plan(64)
+
+
+def test_infinite_numbers_are_refused():
+    with pytest.raises(ConfigError, match="factor = inf: input should be a finite number"):
+        YaRN(factor=math.inf)
+    with pytest.raises(ConfigError, match="temperature = inf: input should be a finite number"):
+        RoPE(temperature=math.inf)
+
+
 def test_llama3_needs_ordered_factors():
     with pytest.raises(ConfigError, match=r"high_freq_factor = 1.0 must exceed 4.0"):
         Llama3(low_freq_factor=4, high_freq_factor=1)

@@ -79,7 +79,7 @@ def test_temperature_is_constant_and_configurable():
 
 
 @pytest.mark.parametrize(
-    ("length", "span", "head", "tail"), [(60, 59, 8, 8), (60, 400, 8, 8), (16, 8, 8, 0), (30, 5, 8, 22)]
+    ("length", "span", "head", "tail"), [(60, 59, 8, 8), (60, 400, 8, 8), (16, 8, 8, 0), (30, 5, 8, 22), (31, 3, 8, 22)]
 )
 def test_positions_are_true_where_nothing_needs_mapping(length, span, head, tail):
     plan = LaMPE(head=head, tail=tail, span=span).bind(ROPE).plan(length)

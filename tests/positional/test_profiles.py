@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+from pydantic_core import to_json
 
 from lampe import LLM
 from lampe.checkpoint import fingerprint, read_config
@@ -153,6 +154,33 @@ def test_a_profile_goes_through_json_and_refuses_other_versions(checkpoint, tmp_
     path.write_text(json.dumps({**document, "version": 2}))
     with pytest.raises(ConfigError, match="version = 2: input should be 1"):
         Profile.load(str(path))
+
+
+@pytest.mark.parametrize("name", ["a", "b", "l_max", "temperature", "measured.fit_error"])
+@pytest.mark.parametrize("value", ["1e999", "NaN", "-Infinity", "1" + "0" * 400, "1" + "0" * 5000])
+def test_a_profile_holds_finite_numbers_alone(checkpoint, tmp_path, name, value):
+    document = measured(checkpoint).model_dump()
+    *above, field = name.split(".")
+    (document[above[0]] if above else document)[field] = "HERE"
+    path = tmp_path / "profile.json"
+    path.write_text(json.dumps(document).replace('"HERE"', value))
+    with pytest.raises(ConfigError, match=rf"^lampe profile {path}: ") as caught:
+        Profile.load(str(path))
+    assert "\n" not in str(caught.value)
+    if len(value) < 400:
+        assert f"{name} = {float(value)}: input should be a finite number" in str(caught.value)
+
+
+@pytest.mark.parametrize("field", ["loss", "error"])
+def test_a_span_that_was_tried_has_a_finite_loss(field):
+    with pytest.raises(ValueError, match=rf"{field}\n  Input should be a finite number"):
+        Tried(**{"span": 60, "loss": 2.5, "contexts": 3, field: float("nan")})
+
+
+@pytest.mark.parametrize("path", sorted(profiles.SHIPPED.glob("*.json")), ids=lambda path: path.stem)
+def test_what_comes_with_lampe_is_written_as_it_was_read(path):
+    profile = Profile.from_json(path.read_bytes(), "lampe profile")
+    assert to_json(profile, indent=2) + b"\n" == path.read_bytes()
 
 
 def test_models_are_equal_wherever_they_came_from(checkpoint):

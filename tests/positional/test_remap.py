@@ -14,6 +14,7 @@ from lampe.inspection import relative_positions
 from lampe.positional import (
     DCA,
     DPE,
+    PI,
     STRING,
     LeakyReRoPE,
     LMInfinite,
@@ -22,6 +23,7 @@ from lampe.positional import (
     ReRoPE,
     SelfExtend,
     StreamingLLM,
+    YaRN,
 )
 from lampe.testing import ROPE
 
@@ -52,6 +54,29 @@ def test_check_values_of_dca():
     assert (method.longest, method.chunk) == (3072, 2560)
     keys = [8190, 7680, 7679, 5120, 5119, 2560, 2559, 0]
     assert last_row(method, keys) == [1, 511, 512, 3071, 513, 3072, 513, 3072]
+
+
+@pytest.mark.parametrize(
+    ("fields", "chunk"), [({"chunk": 3072}, 2560), ({"chunk": 600}, 500), ({"chunk": 2}, 1), ({"local": 3071}, 1)]
+)
+def test_what_dca_leaves_open_leaves_a_chunk(fields, chunk):
+    assert DCA(**fields).bind(rope(4096)).chunk == chunk
+
+
+def test_a_local_window_of_dca_that_leaves_no_chunk_of_this_model():
+    with pytest.raises(ConfigError, match="'dca': local = 3072 must be below chunk = 3072"):
+        DCA(local=3072).bind(rope(4096))
+
+
+def test_the_window_is_what_the_checkpoints_own_scaling_was_made_for():
+    yarn = YaRN.Config(factor=4)
+    # As Qwen's model cards have it: a factor is added, and the longest input that config.json states left alone.
+    stated = RopeConfig(dim=16, max_position=32768, original_window=32768, scaling=yarn)
+    assert ReRoPE().bind(stated).window == 131072
+    assert ReRoPE().bind(stated.model_copy(update={"max_position": 163840})).window == 163840
+    assert ReRoPE(checkpoint_scaling="off").bind(stated).window == 32768
+    # Whether max_position is before or after linear scaling no file says.
+    assert ReRoPE().bind(stated.model_copy(update={"scaling": PI.Config(factor=4)})).window == 32768
 
 
 def test_check_values_of_string():
