@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lampe.errors import CheckpointError
+from lampe.files import expanded
 
 CONFIG = "config.json"
 GENERATION_CONFIG = "generation_config.json"
@@ -23,7 +24,7 @@ def checkpoint_folder(folder: str | os.PathLike[str]) -> Path:
     Raises:
         CheckpointError: it does not exist, is a file, or holds no config.json.
     """
-    path = Path(folder).expanduser()
+    path = expanded(folder)
     if not path.exists():
         raise CheckpointError(f"{path}: no such folder")
     if not path.is_dir():

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from lampe.errors import CheckpointError, MissingExtraError
+from lampe.files import expanded
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 WANTED = [
@@ -48,7 +49,7 @@ def resolve(
         MissingExtraError: huggingface_hub is not installed.
     """
     name = os.fspath(name_or_folder)
-    path = Path(name).expanduser()
+    path = expanded(name)
     if name and path.is_dir():
         return path
     if path.suffix == ".gguf" and path.is_file():

@@ -43,7 +43,7 @@ def load_weights(model: nn.Module, folder: str | os.PathLike[str], *, dtype: tor
             with its files or leaves the folder. The model is unchanged then.
     """
     shapes = {name: tuple(parameter.shape) for name, parameter in model.state_dict().items()}
-    with _open(folder) as stored:
+    with open_weights(folder) as stored:
         sources = _match(shapes, stored)
         state = {name: stored[source].read().to(device=device, dtype=dtype) for name, source in sources.items()}
     model.load_state_dict(state, strict=True, assign=True)
@@ -56,7 +56,7 @@ def checkpoint_dtype(folder: str | os.PathLike[str]) -> torch.dtype:
     Raises:
         CheckpointError: the files cannot be opened, or hold quantised weights.
     """
-    with _open(folder) as stored:
+    with open_weights(folder) as stored:
         return prevalent((tensor.dtype, torch.Size(tensor.shape).numel()) for tensor in stored.values())
 
 
@@ -68,8 +68,12 @@ def prevalent(counts: Iterable[tuple[torch.dtype, int]]) -> torch.dtype:
     return elements.most_common(1)[0][0]
 
 
-class _Stored:
-    """A tensor in an open file; only `read` touches its data."""
+class StoredTensor:
+    """A tensor in an open file; its data is touched when it is read.
+
+    Attributes:
+        path: of the file.
+    """
 
     def __init__(self, file: Any, path: Path, name: str):
         header = file.get_slice(name)
@@ -84,15 +88,26 @@ class _Stored:
         self.dtype = DTYPES[header.get_dtype()]
 
     def read(self) -> Tensor:
+        """All of it."""
         tensor: Tensor = self._file.get_tensor(self._name)
         return tensor
 
+    def begin_of_row(self, row: int, most: int) -> Tensor:
+        """The first numbers, `most` at most, of a row of a matrix; of a vector, its own."""
+        stored = self._file.get_slice(self._name)
+        tensor: Tensor = stored[row : row + 1, :most] if len(self.shape) > 1 else stored[:most]
+        return tensor.flatten()
+
 
 @contextmanager
-def _open(folder: str | os.PathLike[str]) -> Iterator[dict[str, _Stored]]:
-    """Every tensor of a checkpoint by its name, the derived ones left out."""
+def open_weights(folder: str | os.PathLike[str]) -> Iterator[dict[str, StoredTensor]]:
+    """Every tensor of a checkpoint by its name, the derived ones left out.
+
+    Raises:
+        CheckpointError: a file is missing, truncated or disagrees with the index; a tensor is quantised.
+    """
     path = checkpoint_folder(folder)
-    stored: dict[str, _Stored] = {}
+    stored: dict[str, StoredTensor] = {}
     with ExitStack() as stack:
         for shard, placed in weight_files(path).items():
             try:
@@ -104,7 +119,7 @@ def _open(folder: str | os.PathLike[str]) -> Iterator[dict[str, _Stored]]:
             names = set(file.keys())
             if placed is not None and names != placed:
                 raise CheckpointError(_disagreement(path / INDEX, shard, names, placed))
-            stored.update({name: _Stored(file, shard, name) for name in names if not name.endswith(DERIVED)})
+            stored.update({name: StoredTensor(file, shard, name) for name in names if not name.endswith(DERIVED)})
         if not stored:
             raise CheckpointError(f"{path}: the weight files hold no tensors")
         yield stored
@@ -116,7 +131,7 @@ def _disagreement(index: Path, shard: Path, names: set[str], placed: frozenset[s
     return f"{shard} holds {few(names - placed)}, of which {index.name} knows nothing"
 
 
-def _match(shapes: Mapping[str, tuple[int, ...]], stored: Mapping[str, _Stored]) -> dict[str, str]:
+def _match(shapes: Mapping[str, tuple[int, ...]], stored: Mapping[str, StoredTensor]) -> dict[str, str]:
     """The stored name of every parameter."""
     sources = {name: name for name in shapes}
     tied = HEAD not in shapes

@@ -14,12 +14,14 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lampe.checkpoint.folder import CONFIG, INDEX, WEIGHTS
+from lampe.checkpoint.folder import CONFIG, GENERATION_CONFIG, INDEX, WEIGHTS
 from lampe.checkpoint.reader import HEAD, prevalent
 from lampe.config import ModelConfig
 from lampe.errors import CheckpointError
+from lampe.files import expanded
 from lampe.models import registry
 
+TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id")
 SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 
 
@@ -30,7 +32,7 @@ def save_checkpoint(
     *,
     max_shard_bytes: int = 5 * 10**9,
 ) -> None:
-    """Write config.json and the weights, in one file or in shards with an index.
+    """Write config.json, generation_config.json and the weights, in one file or in shards with an index.
 
     Every file is written under another name first and takes its place once all of them are complete; weight files of an
     earlier save that no longer belong there are removed at the end. A folder may be saved over while a model has it
@@ -52,7 +54,7 @@ def save_checkpoint(
     dtype = prevalent((tensor.dtype, tensor.numel()) for tensor in state.values())
     stated = config.model_copy(update={"dtype": str(dtype).removeprefix("torch.")})
     written = registry.create(stated).to_hf()
-    path = Path(folder).expanduser()
+    path = expanded(folder)
     shards = _split(state, max_shard_bytes)
     with _Replacement(path) as new:
         for name, tensors in shards.items():
@@ -60,6 +62,11 @@ def save_checkpoint(
         if len(shards) > 1:
             new.add(INDEX, _json_writer(_index(shards)))
         new.add(CONFIG, _json_writer(written))
+        # Read before config.json: one of another model would give this one its end tokens.
+        new.add(
+            GENERATION_CONFIG,
+            _json_writer({name: token for name in TOKENS if (token := written.get(name)) is not None}),
+        )
     for old in path.iterdir():
         if (old.name in (WEIGHTS, INDEX) or SHARD.fullmatch(old.name)) and old.name not in new.names:
             old.unlink()

@@ -80,7 +80,10 @@ class TokenizerFiles:
         return document
 
     def write(self, folder: str | Path) -> None:
-        """Copy every file into `folder`, which is made if need be; no file is ever half-written."""
+        """Copy every file into `folder`, which is made if need be; no file is ever half-written.
+
+        Tokenizer files of another tokenizer that lie there are removed.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in self.contents.items():
@@ -90,3 +93,6 @@ class TokenizerFiles:
                 os.replace(partial, folder / name)
             finally:
                 partial.unlink(missing_ok=True)
+        for name in NAMES:
+            if name not in self.contents:
+                (folder / name).unlink(missing_ok=True)
