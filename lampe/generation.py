@@ -15,6 +15,9 @@ from lampe.positional import PositionalEncoding, PositionPlan
 from lampe.sampling import Sampler, Sampling
 from lampe.tokenizers import StreamDecoder, Tokenizer
 
+MOST_ROOM = 8192
+"""New tokens that a cache has room for from the beginning: a budget may be large only so that it does not end."""
+
 
 @dataclass(frozen=True)
 class Engine:
@@ -33,9 +36,9 @@ class Engine:
     prefill_chunk: int = 4096
 
     def cache(self, prompt_lengths: Sequence[int], budget: int = 0) -> KVCache:
-        """An empty cache with room for prompts of these lengths and `budget` new tokens each.
+        """An empty cache with room for prompts of these lengths and `budget` new tokens each, up to `MOST_ROOM`.
 
-        Rows of the same length share one plan.
+        Rows of the same length share one plan. A cache grows where its room ends.
         """
         config = self.model.config.model_copy(update={"sliding_windows": self._windows})
         plans = self.plans(prompt_lengths, budget)
@@ -43,7 +46,7 @@ class Engine:
         return KVCache.allocate(
             config,
             [plans[length] for length in prompt_lengths],
-            max(prompt_lengths) + budget,
+            max(prompt_lengths) + min(budget, MOST_ROOM),
             dtype=weight.dtype,
             device=weight.device,
         )
@@ -143,6 +146,7 @@ def generate(
     *,
     end_ids: Sequence[int] = (),
     tokenizer: Tokenizer | None = None,
+    at_start: bool = True,
     cache: KVCache | None = None,
     contexts: Sequence[list[int]] | None = None,
 ) -> Iterator[Piece]:
@@ -155,6 +159,8 @@ def generate(
         prompts: token ids of each, none empty.
         end_ids: tokens that end a row.
         tokenizer: makes the text of the pieces; None leaves it empty and allows no stop strings.
+        at_start: the text of a row stands for itself, as an answer does; False for one that goes on from its prompt,
+            and then keeps the space that SentencePiece writes before a first word.
         cache: tokens that stand before the prompts, a row for each; None begins with an empty one.
         contexts: the token ids that `cache` holds, for the repetition penalty; None leaves it to the prompts.
 
@@ -167,7 +173,7 @@ def generate(
     known = tokenizer.vocab_size if tokenizer else None
     sequences = []
     for row, prompt in enumerate(prompts):
-        text = TextStream(tokenizer.stream(), sampling.stop) if tokenizer else None
+        text = TextStream(tokenizer.stream(at_start=at_start), sampling.stop) if tokenizer else None
         context = contexts[row] if contexts else []
         sequence = _Sequence(row, [*context, *prompt], sampling, end_ids, text)
         logits = engine.forward(torch.tensor([prompt]), cache.select([row]), last=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -137,7 +138,10 @@ class LLM:
         )
 
     def save(self, folder: str | Path) -> None:
-        """Write config.json, safetensors and tokenizer files, as transformers and `LLM.load` read them."""
+        """Write config.json, generation_config.json, safetensors and tokenizer files.
+
+        transformers reads them, and `LLM.load`; what lies in the folder of another checkpoint is removed.
+        """
         save_checkpoint(self.model.state_dict(), self.config, Path(folder))
         if self.tokenizer is not None:
             self.tokenizer.save(Path(folder))
@@ -188,7 +192,7 @@ class LLM:
         many, texts, prompts = self._prompts(prompt)
         if rules.stop and self.tokenizer is None:
             raise TokenizerError("stop strings need a tokenizer, and this model was made without one")
-        pieces = generate(self.engine, prompts, rules, end_ids=self.end_ids, tokenizer=self.tokenizer)
+        pieces = generate(self.engine, prompts, rules, end_ids=self.end_ids, tokenizer=self.tokenizer, at_start=False)
         if stream:
             return (piece.text for piece in pieces if piece.text) if texts and not many else pieces
         answers: list[Any] = ["" for _ in prompts] if texts else [[] for _ in prompts]
@@ -239,9 +243,9 @@ class LLM:
 
     def _prompts(self, prompt: Any) -> tuple[bool, bool, list[list[int]]]:
         """Whether there are many prompts, whether they are text, and their ids."""
-        if isinstance(prompt, Tensor):
+        if hasattr(prompt, "tolist"):
             prompt = prompt.tolist()
-        many = not isinstance(prompt, str) and len(prompt) > 0 and not isinstance(prompt[0], int)
+        many = not isinstance(prompt, str) and len(prompt) > 0 and not isinstance(prompt[0], Integral)
         rows = list(prompt) if many else [prompt]
         texts = isinstance(rows[0], str)
         if any(isinstance(row, str) != texts for row in rows):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -21,6 +22,10 @@ from lampe.errors import ConfigError, UnknownNameError, closest, explain
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
 M = TypeVar("M", bound=BaseModel)
+
+
+class PluginWarning(UserWarning):
+    """An installed package announces something that cannot be loaded."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +165,19 @@ class Registry(Generic[T]):
         if self._builtin is not None:
             self._builtin()
         for point in metadata.entry_points(group=self.group):
+            self._load_plugin(point)
+
+    def _load_plugin(self, point: metadata.EntryPoint) -> None:
+        try:
             point.load()
+        except Exception as error:  # whatever a stranger's module raises, the rest must stay usable
+            package = f" of {point.dist.name}" if point.dist else ""
+            warnings.warn(
+                f"the plug-in {point.name!r}{package} ({self.noun}, {point.value}) cannot be loaded and is left out: "
+                f"{type(error).__name__}: {error}",
+                PluginWarning,
+                stacklevel=2,
+            )
 
 
 def validate(cls: type[M], fields: Mapping[str, Any], subject: str) -> M:

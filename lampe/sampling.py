@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from lampe.config import FrozenModel
+from lampe.config import FiniteModel
+
+GREEDY = 1e-5
+"""Below this temperature the most likely token is taken: logits over it would not be finite."""
 
 
-class Sampling(FrozenModel):
+class Sampling(FiniteModel):
     """How a text is continued.
 
     Filters apply in the order of transformers: repetition penalty, temperature, top-k, top-p, min-p.
 
     Attributes:
         max_new_tokens: at most that many tokens are made.
-        temperature: divides the logits; 0 takes the most likely token.
+        temperature: divides the logits; 0, and all below 1e-5, takes the most likely token.
         top_k: keep the k most likely tokens.
         top_p: keep the fewest tokens whose probabilities sum to at least p.
         min_p: keep tokens at least min_p times as likely as the most likely one.
         repetition_penalty: above 1, logits of tokens seen in prompt or answer are divided by it (multiplied if
             negative) (arXiv 1909.05858).
         seed: of the random draws; a row of a batch draws as if it were alone. None draws anew each time.
-        stop: strings that end the answer and are not part of it.
+        stop: strings, none empty, that end the answer and are not part of it.
         ignore_eos: go on after an end token.
     """
 
@@ -33,8 +38,8 @@ class Sampling(FrozenModel):
     top_p: float | None = Field(default=None, gt=0, le=1)
     min_p: float | None = Field(default=None, ge=0, le=1)
     repetition_penalty: float = Field(default=1.0, gt=0)
-    seed: int | None = None
-    stop: tuple[str, ...] = ()
+    seed: int | None = Field(default=None, ge=-(2**63), lt=2**64)
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     ignore_eos: bool = False
 
 
@@ -50,7 +55,7 @@ class Sampler:
         self.sampling = sampling
         self._seen = set(prompt)
         self._generator: torch.Generator | None = None
-        if sampling.temperature > 0 and sampling.seed is not None:
+        if sampling.temperature >= GREEDY and sampling.seed is not None:
             self._generator = torch.Generator().manual_seed(sampling.seed)
 
     def choose(self, logits: Tensor) -> int:
@@ -58,7 +63,7 @@ class Sampler:
         logits = logits.float().cpu()
         if self.sampling.repetition_penalty != 1:
             logits = penalise(logits, self._seen, self.sampling.repetition_penalty)
-        if self.sampling.temperature == 0:
+        if self.sampling.temperature < GREEDY:
             token = int(logits.argmax())
         else:
             probabilities = filtered(logits, self.sampling).softmax(dim=-1)
@@ -69,7 +74,8 @@ class Sampler:
 
 def penalise(logits: Tensor, seen: set[int], penalty: float) -> Tensor:
     """Logits [vocab_size] with those of the seen tokens made less likely."""
-    ids = torch.tensor(sorted(seen), dtype=torch.int64)
+    # A prompt may hold ids of a padded embedding, which the tokenizer does not have.
+    ids = torch.tensor(sorted(token for token in seen if token < len(logits)), dtype=torch.int64)
     chosen = logits[ids]
     return logits.index_copy(0, ids, torch.where(chosen > 0, chosen / penalty, chosen * penalty))
 

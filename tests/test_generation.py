@@ -22,7 +22,7 @@ class Letters:
 
     vocab_size = 64
 
-    def stream(self) -> Letters:
+    def stream(self, *, at_start: bool) -> Letters:
         return self
 
     def push(self, token: int) -> str:
@@ -103,6 +103,15 @@ def test_ids_beyond_the_tokenizers_last_are_never_chosen():
     small.vocab_size = max(free)
     found = tokens_of(list(generate(engine, [prompt], Sampling(max_new_tokens=20), tokenizer=small)))
     assert max(found) < max(free)
+
+
+def test_a_budget_that_no_memory_holds_takes_none():
+    engine = engine_of(RoPE())
+    prompt = ids_of(1, 20)[0].tolist()
+    pieces = generate(engine, [prompt], Sampling(max_new_tokens=10**15))
+    assert [next(pieces).token for _ in range(3)] == tokens_of(
+        list(generate(engine, [prompt], Sampling(max_new_tokens=3)))
+    )
 
 
 def test_a_prompt_may_follow_what_a_cache_holds():

@@ -11,6 +11,7 @@ from lampe import LLM, LaMPE, Llama3, RoPE, YaRN
 from lampe.errors import CheckpointError, ConfigError, TokenizerError, UnknownNameError
 from lampe.testing import ROPE
 from lampe.testing.decoding import small_model
+from lampe.tokenizers.files import TokenizerFiles
 from tests.checkpoints import make
 
 pytestmark = pytest.mark.filterwarnings("ignore::lampe.positional.PositionWarning")
@@ -67,6 +68,8 @@ def test_prompts_of_ids_give_ids(llm):
     assert [len(row) for row in rows] == [6, 6]
     pieces = list(llm.generate([IDS[0].tolist()], max_new_tokens=6, ignore_eos=True, stream=True))
     assert [piece.token for piece in pieces] == one
+    assert llm.generate(IDS[0].numpy(), max_new_tokens=6, ignore_eos=True) == one
+    assert llm.generate(list(IDS[0].numpy()), max_new_tokens=6, ignore_eos=True) == one
     alone = list(llm.generate(IDS[0], max_new_tokens=6, ignore_eos=True, stream=True))
     assert [piece.token for piece in alone] == one
 
@@ -76,6 +79,15 @@ def test_a_saved_model_loads_with_equal_logits(llm, tmp_path):
     again = LLM.load(tmp_path / "copy", tokenizer=False, device="cpu")
     assert again.config == llm.config
     assert torch.equal(again.logits(IDS), llm.logits(IDS))
+
+
+def test_a_model_saved_over_another_has_nothing_of_it(llm, tmp_path):
+    (tmp_path / "generation_config.json").write_text('{"eos_token_id": 7}')
+    (tmp_path / "chat_template.jinja").write_text("{{ messages }}")
+    llm.save(tmp_path)
+    assert LLM.load(tmp_path, tokenizer=False, device="cpu").end_ids == llm.end_ids
+    TokenizerFiles(tmp_path, {"tokenizer.json": b"{}"}).write(tmp_path)
+    assert not (tmp_path / "chat_template.jinja").exists()
 
 
 def test_dtypes(folder):

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from lampe.config import FrozenModel
 from lampe.errors import ConfigError, UnknownNameError
-from lampe.registry import Registry
+from lampe.registry import PluginWarning, Registry
 
 
 class Animal:
@@ -131,3 +131,14 @@ def test_entry_points_are_loaded_on_first_need(monkeypatch):
     assert registry.names() == ["cat", "dog", "sea-lion"]
     registry.get("cat")
     assert len(loaded) == 1
+
+
+def test_a_broken_plugin_is_named_and_left_out(monkeypatch):
+    points = [
+        metadata.EntryPoint("bad", "no_such_module:Bad", "lampe.test_animals"),
+        metadata.EntryPoint("json", "json:JSONDecoder", "lampe.test_animals"),
+    ]
+    monkeypatch.setattr(metadata, "entry_points", lambda group: points)
+    registry = make()
+    with pytest.warns(PluginWarning, match=r"the plug-in 'bad' \(animal, no_such_module:Bad\) cannot be loaded"):
+        assert registry.names() == ["dog", "sea-lion"]

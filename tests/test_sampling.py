@@ -57,6 +57,16 @@ def test_the_penalty_counts_prompt_and_answer():
     assert [sampler.choose(logits) for _ in range(3)] == [1, 2, 0]
 
 
+def test_the_penalty_skips_ids_that_have_no_logit():
+    logits = torch.tensor([1.0, 0.9, 0.8])
+    torch.testing.assert_close(penalise(logits, {0, 7}, 2.0), torch.tensor([0.5, 0.9, 0.8]))
+
+
+def test_a_temperature_next_to_nothing_takes_the_most_likely_token():
+    sampler = Sampler(Sampling(temperature=1e-40, seed=0), [])
+    assert [sampler.choose(logits_of(seed)) for seed in range(5)] == [int(logits_of(s).argmax()) for s in range(5)]
+
+
 def test_a_seed_repeats_and_another_differs():
     def draw(seed: int | None) -> list[int]:
         sampler = Sampler(Sampling(temperature=2.0, seed=seed), [])
@@ -79,6 +89,9 @@ def test_draws_follow_the_probabilities():
         ({"temperature": -1}, "generate: temperature = -1: input should be greater than or equal to 0"),
         ({"top_p": 1.5}, "generate: top_p = 1.5: input should be less than or equal to 1"),
         ({"max_tokens": 5}, r"generate: unknown field 'max_tokens' \(did you mean 'max_new_tokens'\?\)"),
+        ({"temperature": float("inf")}, "temperature = inf: input should be a finite number"),
+        ({"seed": 2**64}, "seed = 18446744073709551616: input should be less than"),
+        ({"stop": ["", "x"]}, r"stop\.0 = '': string should have at least 1 character"),
         ({"max_new_tokens": 0}, "max_new_tokens = 0: input should be greater than or equal to 1"),
     ],
 )

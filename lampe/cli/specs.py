@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from lampe.errors import ConfigError
+from lampe.files import expanded
 from lampe.registry import Registry
 
 T = TypeVar("T")
@@ -88,7 +88,7 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def _file(name: str, noun: str) -> dict[str, Any]:
-    path = Path(name).expanduser()
+    path = expanded(name)
     try:
         content = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from lampe.errors import LampeError
+from lampe.files import expanded
 from lampe.inspection.facts import (
     PlanFacts,
     group_positions,
@@ -71,7 +72,7 @@ def save_gallery(
                 draw_small_frequencies(lower, method, facts)
             else:
                 draw_small_curve(lower, method, facts)
-    return Path(path).expanduser()
+    return expanded(path)
 
 
 def draw_small_map(axes: Any, method: PositionalEncoding, facts: PlanFacts) -> None:

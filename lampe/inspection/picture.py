@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lampe.errors import ConfigError, MissingExtraError
-from lampe.files import write_whole
+from lampe.files import expanded, write_whole
 from lampe.inspection.facts import plan_facts
 from lampe.inspection.panels import draw_curve, draw_frequencies, draw_histogram, draw_map
 from lampe.positional import PositionalEncoding
@@ -45,7 +45,7 @@ def save_picture(
         draw_histogram(histogram, plan, facts)
         draw_frequencies(frequencies, method, plan, facts)
         figure.suptitle(f"{method!r} at {length:,} tokens", fontsize=14, fontweight="bold")
-    return Path(path).expanduser()
+    return expanded(path)
 
 
 def check_picture_path(path: Path) -> None:
@@ -63,7 +63,7 @@ def check_picture_path(path: Path) -> None:
 @contextmanager
 def drawing(path: str | Path, width: float, height: float, dpi: int) -> Iterator[Any]:
     """An empty figure of so many inches, written to `path` when the block ends without an error."""
-    path = Path(path).expanduser()
+    path = expanded(path)
     check_picture_path(path)
     try:
         from matplotlib.figure import Figure

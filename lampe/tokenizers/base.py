@@ -21,17 +21,19 @@ from lampe.tokenizers.special import AddedToken, AddedTokens, Roles
 class StreamDecoder:
     """Turns ids into text one at a time; no code point is ever split.
 
-    What `push` and the final `flush` return, put together, is what `Tokenizer.decode` makes of all the ids.
+    What `push` and the final `flush` return, put together, is what `Tokenizer.decode` makes of all the ids; with
+    `at_start` false that keeps the space it begins with.
     """
 
-    def __init__(self, tokenizer: Tokenizer, skip_special: bool):
+    def __init__(self, tokenizer: Tokenizer, skip_special: bool, at_start: bool):
         self._tokenizer = tokenizer
         self._skipped = frozenset(tokenizer.special_tokens.values()) if skip_special else frozenset()
+        self._drops_space = at_start and tokenizer.drops_first_space
         self._reset()
 
     def _reset(self) -> None:
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
-        self._at_start = self._tokenizer.drops_first_space
+        self._at_start = self._drops_space
 
     def push(self, token_id: int) -> str:
         """The text that is certain once `token_id` is known, which may be empty.
@@ -127,12 +129,12 @@ class Tokenizer(ABC):
             for part in self._added.split(normal, normalized=True, parse_special=parse_special):
                 ids += [part.id] if isinstance(part, AddedToken) else self._encode_ordinary(part, at_start)
                 at_start = False
-        if not add_special:
-            return ids
+        return [*self._begun(ids), *self._roles.suffix] if add_special else ids
+
+    def _begun(self, ids: list[int]) -> list[int]:
+        """Ids behind what begins a text, which is not doubled."""
         prefix = list(self._roles.prefix)
-        if ids[: len(prefix)] == prefix:
-            prefix = []
-        return [*prefix, *ids, *self._roles.suffix]
+        return ids if ids[: len(prefix)] == prefix else [*prefix, *ids]
 
     def token_bytes(self, token_id: int) -> bytes:
         """The bytes one id stands for.
@@ -156,9 +158,9 @@ class Tokenizer(ABC):
         stream = self.stream(skip_special=skip_special)
         return "".join(map(stream.push, ids)) + stream.flush()
 
-    def stream(self, *, skip_special: bool = True) -> StreamDecoder:
-        """A decoder for ids that come one at a time."""
-        return StreamDecoder(self, skip_special)
+    def stream(self, *, skip_special: bool = True, at_start: bool = True) -> StreamDecoder:
+        """A decoder for ids that come one at a time; `at_start` says that a text begins with them."""
+        return StreamDecoder(self, skip_special, at_start)
 
     def encode_chat(
         self,
@@ -169,6 +171,8 @@ class Tokenizer(ABC):
         **variables: Any,
     ) -> list[int]:
         """Write a conversation with the chat template (`render_chat`) and encode it; BOS is never doubled.
+
+        A token that the tokenizer ends texts with is left out: the answer goes on from here.
 
         The text of a special token becomes its id wherever it stands, in what a user said too, as in transformers.
 
@@ -182,7 +186,7 @@ class Tokenizer(ABC):
             TokenizerError: there is no template, or it refuses the messages.
         """
         text = self.render_chat(messages, add_generation_prompt=add_generation_prompt, **variables)
-        return self.encode(text + answer, add_special=True, parse_special=True)
+        return self._begun(self.encode(text + answer, add_special=False, parse_special=True))
 
     def render_chat(
         self,

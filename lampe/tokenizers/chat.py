@@ -41,7 +41,14 @@ _Variables = TypeAdapter(dict[str, JsonValue])
 
 
 class ChatTemplate:
-    """A chat template, rendered in Jinja's immutable sandbox with the functions that transformers gives it."""
+    """A chat template, rendered in Jinja's immutable sandbox with the functions that transformers gives it.
+
+    Args:
+        text: in Jinja's language.
+
+    Raises:
+        TokenizerError: it does not parse.
+    """
 
     def __init__(self, text: str):
         self.text = text
@@ -49,15 +56,6 @@ class ChatTemplate:
             self._template = _environment().from_string(text)
         except TemplateError as error:
             raise TokenizerError(f"the chat template does not parse: {error}") from error
-
-    @classmethod
-    def from_text(cls, text: str) -> ChatTemplate:
-        """Compile a template.
-
-        Raises:
-            TokenizerError: it does not parse.
-        """
-        return cls(text)
 
     @classmethod
     def load(cls, folder: str | Path) -> ChatTemplate | None:

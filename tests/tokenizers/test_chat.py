@@ -49,7 +49,7 @@ def _judged(template: str, messages: list[dict[str, Any]], **variables: Any) -> 
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_text_equals_transformers(name: str, conversation: str) -> None:
     messages = CONVERSATIONS[conversation]
-    compiled = ChatTemplate.from_text(TEMPLATES[name])
+    compiled = ChatTemplate(TEMPLATES[name])
     choices: list[dict[str, Any]] = [{}, {"tools": TOOLS}, {"enable_thinking": False}]
     for variables, add_generation_prompt in product(choices, [False, True]):
         variables = {**variables, **NAMED}
@@ -63,14 +63,14 @@ def test_text_equals_transformers(name: str, conversation: str) -> None:
 
 
 def test_what_the_templates_say() -> None:
-    llama2 = ChatTemplate.from_text(LLAMA2).render([SYSTEM, USER, ANSWER], **NAMED)
+    llama2 = ChatTemplate(LLAMA2).render([SYSTEM, USER, ANSWER], **NAMED)
     assert llama2 == (
         "<s>[INST] <<SYS>>\nBe brief. 请简洁\n<</SYS>>\n\n What's 2 + 2? [/INST] "
         "<think>\neasy\n</think>\n\nFour — 4 <b> </s>"
     )
-    mistral = ChatTemplate.from_text(MISTRAL).render([Message(role="user", content="hi")], **NAMED)
+    mistral = ChatTemplate(MISTRAL).render([Message(role="user", content="hi")], **NAMED)
     assert mistral == "<s>[INST] hi [/INST]"
-    llama3 = ChatTemplate.from_text(LLAMA3)
+    llama3 = ChatTemplate(LLAMA3)
     opening = "<s><|start_header_id|>user<|end_header_id|>\n\nhi<|eot_id|>"
     assert llama3.render([{"role": "user", "content": "hi"}], add_generation_prompt=False, **NAMED) == opening
     prompt = "<|start_header_id|>assistant<|end_header_id|>\n\n"
@@ -87,7 +87,7 @@ def test_what_the_templates_say() -> None:
 )
 def test_what_a_template_refuses(messages: list[dict[str, Any]], reason: str) -> None:
     with pytest.raises(TokenizerError, match=f"chat template refuses these messages: {re.escape(reason)}"):
-        ChatTemplate.from_text(MISTRAL).render(messages, **NAMED)
+        ChatTemplate(MISTRAL).render(messages, **NAMED)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_what_a_template_refuses(messages: list[dict[str, Any]], reason: str) ->
 )
 def test_a_broken_or_hostile_template(text: str, reason: str) -> None:
     with pytest.raises(TokenizerError, match=re.escape(reason)):
-        ChatTemplate.from_text(text).render([USER])
+        ChatTemplate(text).render([USER])
 
 
 @pytest.mark.parametrize(
@@ -126,19 +126,19 @@ def test_a_broken_or_hostile_template(text: str, reason: str) -> None:
 )
 def test_messages_that_are_none(messages: Any, reason: str) -> None:
     with pytest.raises(TokenizerError, match=re.escape(reason)):
-        ChatTemplate.from_text(SMOLLM2).render(messages)
+        ChatTemplate(SMOLLM2).render(messages)
 
 
 def test_a_variable_that_is_an_object() -> None:
     with pytest.raises(TokenizerError, match="chat template variables: documents"):
-        ChatTemplate.from_text("{{ documents[0].unlink() }}").render([USER], documents=[Path("x")])
+        ChatTemplate("{{ documents[0].unlink() }}").render([USER], documents=[Path("x")])
 
 
 def test_messages_are_immutable_and_keep_other_fields() -> None:
     message = Message.model_validate({**CALL, "name": "x"})
     with pytest.raises(ValidationError, match="frozen"):
         message.role = "user"  # type: ignore[misc]
-    template = ChatTemplate.from_text("{{ messages | tojson }}")
+    template = ChatTemplate("{{ messages | tojson }}")
     assert json.loads(template.render([message])) == [{**CALL, "name": "x"}]
     assert template.render([{"content": "a", "role": "b"}]) == '[{"content": "a", "role": "b"}]'
 
@@ -181,7 +181,7 @@ def test_a_template_that_cannot_be_read(tmp_path: Path, stated: Any, reason: str
 
 def test_a_conversation_as_ids(smollm2: Case) -> None:
     ids = smollm2.tokenizer.encode_chat([USER])
-    text = ChatTemplate.from_text(SMOLLM2).render([USER])
+    text = ChatTemplate(SMOLLM2).render([USER])
     assert ids == smollm2.judge.encode(text).ids
     assert smollm2.tokenizer.decode(ids, skip_special=False) == text
     assert ids[0] == smollm2.tokenizer.special_tokens["<|im_start|>"]
@@ -197,6 +197,15 @@ def test_bos_is_never_doubled(tmp_path: Path, template: str) -> None:
     tokenizer = load_tokenizer(tmp_path)
     assert tokenizer.encode_chat([{"role": "user", "content": "!!"}]) == [256, 33, 33]
     assert tokenizer.encode_chat([{"role": "user", "content": "!!"}], bos_token="<s>") == [256, 33, 33]
+
+
+def test_what_ends_a_text_does_not_end_an_opened_turn(tmp_path: Path) -> None:
+    vocab = {text: n for n, text in enumerate(byte_alphabet())}
+    content = document(vocab, [], added_tokens=[added("</s>", 256)])
+    write(tmp_path, content, eos_token="</s>", add_eos_token=True, chat_template="{{ messages[0].content }}")
+    tokenizer = load_tokenizer(tmp_path)
+    assert tokenizer.encode("!!") == [33, 33, 256]
+    assert tokenizer.encode_chat([{"role": "user", "content": "!!"}], answer='"') == [33, 33, 34]
 
 
 def test_no_template_at_all(qwen: Case) -> None:

@@ -97,6 +97,14 @@ def test_text_comes_back(spaced: SpacedCase, text: str) -> None:
     assert "".join(map(stream.push, ids)) + stream.flush() == expected
 
 
+def test_text_that_goes_on_keeps_its_space(spaced: SpacedCase) -> None:
+    ids = spaced.tokenizer.encode("def f(x):\n    return x, as the capital is Paris", add_special=False)
+    whole = spaced.tokenizer.decode(ids)
+    for cut in range(1, len(ids)):
+        rest = spaced.tokenizer.stream(at_start=False)
+        assert spaced.tokenizer.decode(ids[:cut]) + "".join(map(rest.push, ids[cut:])) + rest.flush() == whole
+
+
 def test_half_a_megabyte_takes_a_moment(spaced: SpacedCase) -> None:
     start = time.process_time()
     ids = spaced.tokenizer.encode(PROSE)
