@@ -10,7 +10,6 @@ from lampe.evaluation.base import Record, Setting
 from lampe.evaluation.compare.rows import Row
 from lampe.evaluation.compare.statistics import ENOUGH_CONTEXTS
 
-FEW_CONTEXTS = 10
 ONE_FOR_A_MODEL = tuple(name for name in Setting.model_fields if name not in ("label", "model", "positional"))
 
 
@@ -75,14 +74,12 @@ def _nonfinite(rows: Iterable[Row]) -> Iterator[Note]:
 def _few(rows: Sequence[Row]) -> Iterator[Note]:
     for task, found in _by_task(rows).items():
         contexts = sorted({row.contexts for row in found})
-        if contexts[0] >= FEW_CONTEXTS:
-            continue
-        text = (
-            f"Figures rest on {_range(contexts)} contexts: with fewer than {FEW_CONTEXTS} the intervals are too narrow"
-        )
         if contexts[0] < ENOUGH_CONTEXTS:
-            text += f", and with fewer than {ENOUGH_CONTEXTS} no difference is called one"
-        yield Note(task, text + ".")
+            yield Note(
+                task,
+                f"Figures rest on {_range(contexts)} contexts: with fewer than {ENOUGH_CONTEXTS} the intervals are too "
+                "narrow, and no difference is called one.",
+            )
 
 
 def _uneven(rows: Sequence[Row]) -> Iterator[Note]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import NormalDist
 
 import torch
 from torch import Tensor
@@ -18,12 +19,17 @@ Key = tuple[int, tuple[tuple[str, Fact], ...], str]
 """What tells a sample from the others of its task and length: trial, facts, hash of the prompt."""
 
 CONFIDENCE = 0.95
+STUDENT = (12.7062, 4.3027, 3.1824, 2.7764)
+"""Quantiles of Student's t for that, with 1, 2, 3 and 4 degrees of freedom."""
 RESAMPLES = 2000
 SEED = 0
 
 ENOUGH_CONTEXTS = 6
 """By chance alone, n contexts all point the same way in two of 2^n experiments, and no interval then holds zero: with
 fewer than six that is more than one in twenty."""
+
+FEWEST_OF_A_SUITE = 3
+"""Contexts of each of several tasks that are put together; the draws of two are too much alike."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,7 @@ class Estimate:
         high: its upper end.
         samples: how many it rests on; of a difference, pairs.
         contexts: how many trials these come from.
+        enough: whether these are so many that the interval means what it says.
     """
 
     figure: float
@@ -85,21 +92,23 @@ class Estimate:
     high: float | None
     samples: int
     contexts: int
+    enough: bool = True
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether zero lies outside the interval, and enough contexts speak for that (`ENOUGH_CONTEXTS`)."""
+        """Whether zero lies outside the interval, and enough contexts speak for that."""
         if self.low is None or self.high is None:
             return False
-        return self.contexts >= ENOUGH_CONTEXTS and (self.low > 0 or self.high < 0)
+        return self.enough and (self.low > 0 or self.high < 0)
 
 
 def estimate(groups: Sequence[Scores], *, resamples: int = RESAMPLES, seed: int = SEED) -> Estimate:
     """The figure of a group of scores, or the mean figure of groups of several tasks, with its interval.
 
-    The interval is the percentile bootstrap's, at 95 %. Trials are drawn, not samples, for samples of one trial share
-    a context; each task draws its own. It is too narrow where contexts are few: for normal scores it covers the truth
-    in about 74 % of experiments with 3 contexts, 86 % with 6, 90 % with 10, 93 % with 20, 95 % with 50.
+    The interval is the expanded percentile bootstrap's, at 95 % (Hesterberg, arXiv 1411.5279): trials are drawn, not
+    samples, for samples of one trial share a context; each task draws its own. For normal scores it covers the truth in
+    about 94 % of experiments with 6 contexts and more, 93 % with 5, 87 % with 4 and 72 % with 3, where it goes from the
+    worst draw to the best and cannot go further.
 
     Args:
         groups: one for each task.
@@ -185,9 +194,31 @@ def _bootstrap(strata: Sequence[_Stratum], resamples: int, seed: int) -> Estimat
             each = [stratum.resampled(resamples, seed + number) for number, stratum in enumerate(strata)]
             drawn = torch.stack(each).mean(0).sort().values
         if not drawn.isnan().any():
-            tail = (1 - CONFIDENCE) / 2 * (resamples - 1)
+            tail = _tail(contexts) * (resamples - 1)
             low, high = float(drawn[math.floor(tail)]), float(drawn[resamples - 1 - math.floor(tail)])
-    return Estimate(figure, low, high, samples, sum(contexts))
+    freedom, fewest = sum(contexts) - len(contexts), 1 if len(contexts) == 1 else FEWEST_OF_A_SUITE
+    enough = freedom >= ENOUGH_CONTEXTS - 1 and min(contexts) >= fewest
+    return Estimate(figure, low, high, samples, sum(contexts), enough)
+
+
+def _tail(contexts: Sequence[int]) -> float:
+    """The share of draws beyond each end of the interval.
+
+    Draws of n trials vary less than such experiments, by (n - 1) / n, and the quantile is Student's, not the normal's.
+    """
+    widest = max(n / (n - 1) for n in contexts)
+    return NormalDist().cdf(-math.sqrt(widest) * _student(sum(contexts) - len(contexts)))
+
+
+def _student(freedom: int) -> float:
+    """The quantile of Student's t that leaves 2.5 % above it, expanded about the normal's: off by 0.003 at most."""
+    if freedom <= len(STUDENT):
+        return STUDENT[freedom - 1]
+    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    first = (z**3 + z) / 4
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + first / freedom + second / freedom**2 + third / freedom**3
 
 
 @contextmanager

@@ -71,11 +71,11 @@ def test_the_tables_are_all_there():
     figures, differences, samples, perplexity = (seen.words(index) for index in range(4))
     assert figures == [
         ["method", "4,096", "8,192"],
-        ["RoPE", "0.167[0.000, 0.500]", "-"],
+        ["RoPE", "0.167[0.000, 0.667]", "-"],
         ["LaMPE", "1.000 ▲[1.000, 1.000]", "0.500"],
         ["samples (contexts)", "6 (6)", "1 (1)"],
     ]
-    assert differences == [["method", "4,096", "8,192"], ["LaMPE", "+0.833 ▲[+0.500, +1.000] 6 (6)", "-"]]
+    assert differences == [["method", "4,096", "8,192"], ["LaMPE", "+0.833 ▲[+0.333, +1.000] 6 (6)", "-"]]
     assert len(samples) == 14
     assert samples[1] == ["RoPE", "4,096", "0", "p", "1 | 2", " ".join(EVIL.split()), "1"]
     assert samples[13][3:] == ["0123456789ab", "", "x" * 500 + "… (501 characters)", "0.5"]

@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 
 import pytest
 import torch
+from scipy import stats
 
 from lampe.errors import ConfigError
 from lampe.evaluation import Passkey, Perplexity
+from lampe.evaluation.compare import statistics
 from lampe.evaluation.compare.statistics import Scores, difference, effective_length, estimate
 from tests.evaluation.compare.records import record
 
@@ -28,21 +30,35 @@ def mean_of(trials: Sequence[Sequence[float]], drawn: Sequence[int]) -> float:
     return math.fsum(values) / len(values)
 
 
-def is_quantile(value: float, of: list[float], fraction: float) -> bool:
-    """Whether a value is that quantile of a distribution, within what 2,000 draws of it tell."""
+def tail_of(*contexts: int) -> float:
+    """The share of draws that lies beyond each end of an interval, by Hesterberg (2015)."""
+    student = stats.t.ppf(0.975, sum(contexts) - len(contexts))
+    return float(stats.norm.cdf(-student * max(n / (n - 1) for n in contexts) ** 0.5))
+
+
+def is_quantile(value: float, of: list[float], fraction: float, off: float = 0.012) -> bool:
+    """Whether a value is that quantile of a distribution, within what draws of it tell (`off`: as 2,000 do)."""
     below = sum(other < value - 1e-9 for other in of) / len(of)
     up_to = sum(other < value + 1e-9 for other in of) / len(of)
-    return below - 0.012 <= fraction <= up_to + 0.012
+    return below - off <= fraction <= up_to + off
 
 
 def test_a_figure_is_the_mean_and_its_interval_draws_whole_trials():
-    trials = [[1, 0, 1], [0], [1, 1], [0, 0]]
-    found = estimate([scores(trials)])
-    assert found.figure == pytest.approx(4 / 8)
-    assert (found.samples, found.contexts) == (8, 4)
-    draws = every_draw(4, lambda drawn: mean_of(trials, drawn))
-    assert is_quantile(found.low, draws, 0.025)
-    assert is_quantile(found.high, draws, 0.975)
+    trials = [[1, 0, 1], [0], [1, 1], [0, 0], [1, 0, 0], [1]]
+    found = estimate([scores(trials)], resamples=20000)
+    assert found.figure == pytest.approx(6 / 12)
+    assert (found.samples, found.contexts) == (12, 6)
+    draws = every_draw(6, lambda drawn: mean_of(trials, drawn))
+    assert is_quantile(found.low, draws, tail_of(6), off=0.003)
+    assert is_quantile(found.high, draws, 1 - tail_of(6), off=0.003)
+    # The plain percentiles are those of a narrower interval.
+    assert not is_quantile(found.low, draws, 0.025, off=0.003)
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 6, 9, 19, 120])
+def test_the_quantiles_are_students(freedom):
+    assert statistics._student(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), abs=4e-3)
+    assert statistics._tail([freedom + 1]) == pytest.approx(tail_of(freedom + 1), rel=0.02, abs=1e-9)
 
 
 def test_with_three_trials_the_interval_goes_from_the_worst_to_the_best():
@@ -56,8 +72,7 @@ def test_perplexities_are_drawn_as_perplexities():
     found = estimate([scores(trials, Perplexity)])
     assert found.figure == pytest.approx(math.exp(16.6 / 8))
     draws = every_draw(4, lambda drawn: math.exp(mean_of(trials, drawn)))
-    assert is_quantile(found.low, draws, 0.025)
-    assert is_quantile(found.high, draws, 0.975)
+    assert (found.low, found.high) == (pytest.approx(draws[0]), pytest.approx(draws[-1]))
 
 
 def test_a_difference_is_that_of_figures_over_the_samples_that_both_have():
@@ -94,10 +109,8 @@ def test_a_suite_is_the_mean_of_figures_and_each_task_draws_its_own_trials():
     one = every_draw(3, lambda drawn: mean_of(first, drawn))
     other = every_draw(3, lambda drawn: mean_of(second, drawn))
     both = sorted((a + b) / 2 for a, b in itertools.product(one, other))
-    assert is_quantile(found.low, both, 0.025)
-    assert is_quantile(found.high, both, 0.975)
-    # Drawn together, the worst trials of both would come up in one of 27 draws.
-    assert found.low > 0
+    assert is_quantile(found.low, both, tail_of(3, 3))
+    assert is_quantile(found.high, both, 1 - tail_of(3, 3))
 
 
 def test_a_suite_is_compared_task_by_task():
@@ -138,6 +151,24 @@ def test_five_contexts_are_too_few_to_tell_zero_apart():
     five, six = (difference([scores([[1.0]] * n)], [scores([[0.0]] * n)]) for n in (5, 6))
     assert (five.low, six.low) == (1.0, 1.0)
     assert (five.excludes_zero, six.excludes_zero) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "contexts", "told_apart"), [(3, 2, False), (13, 2, False), (2, 3, False), (3, 3, True)]
+)
+def test_a_suite_needs_three_contexts_of_each_task(tasks, contexts, told_apart):
+    apart = difference([scores([[1.0]] * contexts)] * tasks, [scores([[0.0]] * contexts)] * tasks)
+    assert (apart.low, apart.contexts, apart.excludes_zero) == (1.0, tasks * contexts, told_apart)
+
+
+@pytest.mark.parametrize("tasks", [(6,), (3, 3, 3)])
+def test_by_chance_about_one_comparison_in_twenty_is_called_a_difference(tasks):
+    generator = torch.Generator().manual_seed(5)
+    nothing = 0
+    for _ in range(400):
+        groups = [scores(torch.randn(n, 1, generator=generator).tolist()) for n in tasks]
+        nothing += difference(groups, [scores([[0.0]] * n) for n in tasks], resamples=500).excludes_zero
+    assert nothing / 400 < 0.1
 
 
 def test_the_interval_covers_the_truth_as_often_as_it_says_if_trials_are_drawn():
