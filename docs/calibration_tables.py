@@ -7,11 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from docs.study_tables import table
+from docs.study_tables import difference, table
+from lampe.evaluation import Record
 from lampe.evaluation.compare import read_records
 from lampe.positional import Profile
 
 RESULTS = Path(__file__).resolve().parent.parent / "examples" / "ablation" / "results"
+SUMMARY = RESULTS / "summary.json"
 PROFILE = "smollm2-135m-instruct"
 
 
@@ -42,14 +44,35 @@ def curve() -> str:
 def found() -> str:
     """Of how many hidden numbers the most likely tokens were the right ones."""
     counts: dict[tuple[str, int], list[bool]] = {}
-    for record in read_records(RESULTS / "results.jsonl"):
-        if record.kind == "passkey-loss":
-            right = (record.output or "").strip() == record.references[0]
-            counts.setdefault((record.setting.label, record.length), []).append(right)
+    for record in _of_keys():
+        right = (record.output or "").strip() == record.references[0]
+        counts.setdefault((record.setting.label, record.length), []).append(right)
+    return _counted("found", counts)
+
+
+def less() -> str:
+    """In how many contexts the loss of the hidden number is lower than under the first method."""
+    losses = {(record.setting.label, record.length, record.trial): record.score for record in _of_keys()}
+    first = next(label for label, _, _ in losses)
+    counts: dict[tuple[str, int], list[bool]] = {}
+    for (label, length, trial), loss in losses.items():
+        if label != first and (first, length, trial) in losses:
+            counts.setdefault((label, length), []).append(loss < losses[first, length, trial])
+    return _counted("less loss than calibrated", counts)
+
+
+def _of_keys() -> list[Record]:
+    return [record for record in read_records(RESULTS / "results.jsonl") if record.kind == "passkey-loss"]
+
+
+def _counted(title: str, counts: dict[tuple[str, int], list[bool]]) -> str:
+    """Methods down, lengths across, and all lengths together."""
     lengths = sorted({length for _, length in counts})
-    lines = [f"| found | {' | '.join(f'{length:,}' for length in lengths)} |", "|---" * (len(lengths) + 1) + "|"]
+    header = [title, *(f"{length:,}" for length in lengths), "together"]
+    lines = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
     for method in dict.fromkeys(method for method, _ in counts):
         cells = [counts.get((method, length), []) for length in lengths]
+        cells.append([right for cell in cells for right in cell])
         lines.append(f"| {method} | {' | '.join(f'{sum(c)} of {len(c)}' if c else '-' for c in cells)} |")
     return "\n".join(lines)
 
@@ -57,7 +80,10 @@ def found() -> str:
 GENERATED: dict[str, Callable[[], str]] = {
     "calibration_points": points,
     "calibration_curve": curve,
-    "ablation_perplexity": partial(table, "perplexity", RESULTS / "summary.json", intervals=True),
-    "ablation_passkey_loss": partial(table, "passkey-loss", RESULTS / "summary.json", intervals=True),
+    "ablation_perplexity": partial(table, "perplexity", SUMMARY),
+    "ablation_perplexity_differences": partial(table, "perplexity", SUMMARY, difference),
+    "ablation_passkey_loss": partial(table, "passkey-loss", SUMMARY),
+    "ablation_passkey_loss_differences": partial(table, "passkey-loss", SUMMARY, difference),
     "ablation_found": found,
+    "ablation_less": less,
 }

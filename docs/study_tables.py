@@ -20,7 +20,30 @@ def _rows(summary: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def table(task: str, summary: Path = SUMMARY, *, intervals: bool = False) -> str:
+Cell = Callable[[dict[str, Any]], str]
+
+
+def figure(row: dict[str, Any]) -> str:
+    """The figure of a row, and whether it is better or worse than the baseline's."""
+    if row["figure"] is None:
+        return "not finite"
+    return f"{_shown(row)(row['figure'])}{_mark(row)}"
+
+
+def difference(row: dict[str, Any]) -> str:
+    """The difference to the baseline with its interval; nothing for the baseline itself."""
+    if row["difference"] is None:
+        return "-"
+    shown = _shown(row)
+
+    def signed(value: float) -> str:
+        return f"{'−' if value < 0 else '+'}{shown(abs(value))}"
+
+    around = f" ({signed(row['diff_low'])} to {signed(row['diff_high'])})" if row["diff_low"] is not None else ""
+    return f"{signed(row['difference'])}{around}{_mark(row)}"
+
+
+def table(task: str, summary: Path = SUMMARY, cell: Cell = figure) -> str:
     """Methods down, lengths across; the last row says how many samples, and contexts, the figures rest on."""
     rows = {(row["method"], row["length"]): row for row in _rows(summary) if row["task"] == task}
     if not rows:
@@ -28,20 +51,18 @@ def table(task: str, summary: Path = SUMMARY, *, intervals: bool = False) -> str
     lengths = sorted({length for _, length in rows})
     lines = [f"| {task} | {' | '.join(f'{length:,}' for length in lengths)} |", "|---" * (len(lengths) + 1) + "|"]
     for method in dict.fromkeys(method for method, _ in rows):
-        cells = (_cell(rows.get((method, length)), intervals) for length in lengths)
-        lines.append(f"| {method} | {' | '.join(cells)} |")
+        found = (rows.get((method, length)) for length in lengths)
+        lines.append(f"| {method} | {' | '.join(cell(row) if row else '-' for row in found)} |")
     counts = (_counts([row for (_, n), row in rows.items() if n == length]) for length in lengths)
     return "\n".join([*lines, f"| *samples (contexts)* | {' | '.join(counts)} |"])
 
 
-def _cell(row: dict[str, Any] | None, intervals: bool) -> str:
-    if row is None:
-        return "-"
-    if row["figure"] is None:
-        return "not finite"
-    shown = evaluation.registry.get(row["kind"]).shown
-    interval = f" ({shown(row['low'])} to {shown(row['high'])})" if intervals and row["low"] is not None else ""
-    return f"{shown(row['figure'])}{interval}{ {'better': ' ▲', 'worse': ' ▼', None: ''}[row['verdict']] }"
+def _shown(row: dict[str, Any]) -> Callable[[float], str]:
+    return evaluation.registry.get(row["kind"]).shown
+
+
+def _mark(row: dict[str, Any]) -> str:
+    return {"better": " ▲", "worse": " ▼", None: ""}[row["verdict"]]
 
 
 def _counts(rows: list[dict[str, Any]]) -> str:
