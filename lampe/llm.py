@@ -14,20 +14,22 @@ from torch import Tensor
 from lampe import attention as attention_backends
 from lampe import positional as positional_methods
 from lampe.attention import AttentionBackend
-from lampe.checkpoint import checkpoint_dtype, load_weights, read_config, resolve, save_checkpoint
+from lampe.checkpoint import checkpoint_dtype, fingerprint, load_weights, read_config, resolve, save_checkpoint
 from lampe.config import ModelConfig
 from lampe.errors import ConfigError, TokenizerError
+from lampe.files import expanded, write_whole
 from lampe.generation import Engine, generate
 from lampe.models.product import packing_fits
 from lampe.models.transformer import Transformer
 from lampe.positional import PositionalEncoding
+from lampe.positional.profile import BESIDE
 from lampe.registry import validate
 from lampe.sampling import Sampling
 from lampe.session import Session
 from lampe.tokenizers import Message, Tokenizer, load_tokenizer
 
-PositionalSpec = str | Mapping[str, Any] | BaseModel | PositionalEncoding | None
-"""A name, a mapping with `kind`, a config, a method, or None for what the checkpoint was made with."""
+PositionalSpec = str | Mapping[str, Any] | BaseModel | PositionalEncoding | type[PositionalEncoding] | None
+"""A name, a mapping with `kind`, a config, a method or its class, or None for what the checkpoint was made with."""
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -140,11 +142,23 @@ class LLM:
     def save(self, folder: str | Path) -> None:
         """Write config.json, generation_config.json, safetensors and tokenizer files.
 
-        transformers reads them, and `LLM.load`; what lies in the folder of another checkpoint is removed.
+        transformers reads them, and `LLM.load`; what lies in the folder of another checkpoint is removed. The
+        positional method is not saved: a config.json states what a checkpoint was made with, and a method is chosen
+        when it is loaded. A profile of LaMPE beside the checkpoint goes along while the weights are the same.
         """
-        save_checkpoint(self.model.state_dict(), self.config, Path(folder))
+        save_checkpoint(self.model.state_dict(), self.config, folder)
         if self.tokenizer is not None:
-            self.tokenizer.save(Path(folder))
+            self.tokenizer.save(expanded(folder))
+        self._save_profile(expanded(folder))
+
+    def _save_profile(self, folder: Path) -> None:
+        """Take LaMPE's profile along that lies beside the checkpoint, if it is still that of these weights."""
+        origin, there = self.config.rope.origin, folder / BESIDE
+        here = None if origin is None else Path(origin.folder) / BESIDE
+        if here and origin and here.is_file() and fingerprint(folder) == origin.fingerprint:
+            write_whole(there, here.read_bytes())
+        else:
+            there.unlink(missing_ok=True)
 
     def logits(self, ids: Tensor | Sequence[Sequence[int]], *, last: int | None = None) -> Tensor:
         """Logits of token ids.
@@ -215,13 +229,21 @@ class LLM:
 
         Args:
             messages: role and content of every turn so far.
-            session: keeps the turns that it has read; only what is new is read. None reads all of them.
+            session: of this very model and method; it keeps the turns that it has read, and only what is new is read.
+                None reads all of them.
             stream: return an iterator of text.
             sampling: as in `generate`.
+
+        Raises:
+            ValueError: the session is of another model or method.
+            TokenizerError: there is no tokenizer or no chat template, or it refuses the messages.
         """
+        if session is None:
+            session = Session(self.engine)
+        elif session.engine is not self.engine:
+            raise ValueError("the session belongs to another model or method; `session()` of this one makes its own")
         ids = self._tokenizer.encode_chat(messages, add_generation_prompt=True)
         rules = validate(Sampling, sampling, "chat")
-        session = Session(self.engine) if session is None else session
         pieces = session.generate(ids, rules, end_ids=self.end_ids, tokenizer=self._tokenizer)
         text = (piece.text for piece in pieces if piece.text)
         return text if stream else "".join(text)
@@ -245,7 +267,9 @@ class LLM:
         """Whether there are many prompts, whether they are text, and their ids."""
         if hasattr(prompt, "tolist"):
             prompt = prompt.tolist()
-        many = not isinstance(prompt, str) and len(prompt) > 0 and not isinstance(prompt[0], Integral)
+        if not isinstance(prompt, str) and len(prompt) == 0:
+            raise ValueError("there is no prompt: a text, token ids, or a list of either would be accepted")
+        many = not isinstance(prompt, str) and not isinstance(prompt[0], Integral)
         rows = list(prompt) if many else [prompt]
         texts = isinstance(rows[0], str)
         if any(isinstance(row, str) != texts for row in rows):
@@ -263,9 +287,13 @@ def bind(positional: PositionalSpec, config: ModelConfig) -> PositionalEncoding:
         UnknownNameError: there is no method of that name.
         ConfigError: a field of it is unknown or its value is not accepted.
     """
+    if isinstance(positional, type) and issubclass(positional, PositionalEncoding):
+        positional = positional()
     if isinstance(positional, PositionalEncoding):
         return positional.bind(config)
-    return positional_methods.create(positional or config.rope.scaling or "rope", config)
+    if positional is None:
+        positional = config.rope.scaling or "rope"
+    return positional_methods.create(positional, config)
 
 
 def _dtype(dtype: str | torch.dtype) -> torch.dtype:

@@ -105,7 +105,9 @@ class Registry(Generic[T]):
         key = name.lower().replace("_", "-")
         key = self._aliases.get(key, key)
         if key not in self._entries:
-            near = closest(key, [*self._entries, *self._aliases])
+            near = closest(key.split(":")[0], [*self._entries, *self._aliases])
+            if ":" in name:
+                near += '; fields stand in a mapping, {"kind": name, field: value}'
             raise UnknownNameError(f"unknown {self.noun} {name!r}{near}; there are: {', '.join(self.names())}")
         return self._entries[key]
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Annotated
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from lampe.config import FiniteModel
 
 GREEDY = 1e-5
 """Below this temperature the most likely token is taken: logits over it would not be finite."""
+
+FILTERS = ("top_k", "top_p", "min_p")
+"""The fields that leave tokens out of the draw."""
 
 
 class Sampling(FiniteModel):
@@ -22,7 +25,7 @@ class Sampling(FiniteModel):
     Attributes:
         max_new_tokens: at most that many tokens are made.
         temperature: divides the logits; 0, and all below 1e-5, takes the most likely token.
-        top_k: keep the k most likely tokens.
+        top_k: keep the k most likely tokens; like top_p and min_p, only where a token is drawn.
         top_p: keep the fewest tokens whose probabilities sum to at least p.
         min_p: keep tokens at least min_p times as likely as the most likely one.
         repetition_penalty: above 1, logits of tokens seen in prompt or answer are divided by it (multiplied if
@@ -41,6 +44,16 @@ class Sampling(FiniteModel):
     seed: int | None = Field(default=None, ge=-(2**63), lt=2**64)
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     ignore_eos: bool = False
+
+    @model_validator(mode="after")
+    def _draws(self) -> Sampling:
+        for name in FILTERS:
+            if getattr(self, name) is not None and self.temperature < GREEDY:
+                raise ValueError(
+                    f"{name} = {getattr(self, name)} needs a temperature above 0, not {self.temperature}, at which the "
+                    "most likely token is taken"
+                )
+        return self
 
 
 class Sampler:

@@ -292,7 +292,7 @@ def test_an_overview_of_a_checkpoint_that_was_extended() -> None:
     assert about.reach == (131072 - 1024) * 8 + 1024
     # The checkpoint's own scaling stays on.
     assert about.changes == ("frequencies", "positions")
-    assert overview("llama3", rope).reach == 65536
+    assert overview("llama3", rope).reach == 131072
 
 
 def test_paths_that_are_refused(tmp_path: Path) -> None:

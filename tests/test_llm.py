@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -81,6 +82,24 @@ def test_a_saved_model_loads_with_equal_logits(llm, tmp_path):
     assert torch.equal(again.logits(IDS), llm.logits(IDS))
 
 
+def test_the_class_of_a_method_stands_for_its_defaults(llm):
+    assert llm.with_positional(YaRN).positional.config == YaRN.Config()
+
+
+def test_a_session_is_of_the_model_and_method_that_it_was_made_with(llm):
+    with pytest.raises(ValueError, match="the session belongs to another model or method"):
+        llm.chat([], session=llm.with_positional("nope").session())
+
+
+def test_a_profile_beside_the_checkpoint_goes_along(llm, folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "first")
+    (tmp_path / "first" / "lampe-profile.json").write_text("{}")
+    LLM.load(tmp_path / "first", tokenizer=False, device="cpu").save(tmp_path / "same")
+    assert (tmp_path / "same" / "lampe-profile.json").read_text() == "{}"
+    LLM.load(tmp_path / "first", tokenizer=False, dtype="bfloat16", device="cpu").save(tmp_path / "same")
+    assert not (tmp_path / "same" / "lampe-profile.json").exists()
+
+
 def test_a_model_saved_over_another_has_nothing_of_it(llm, tmp_path):
     (tmp_path / "generation_config.json").write_text('{"eos_token_id": 7}')
     (tmp_path / "chat_template.jinja").write_text("{{ messages }}")
@@ -119,7 +138,15 @@ def test_what_is_refused_before_the_weights_are_read(folder, tmp_path):
         (lambda llm: llm.generate([1, 256]), ValueError, "token id 256: the vocabulary has ids 0 to 255"),
         (lambda llm: llm.logits([[0, -1]]), ValueError, "token id -1: the vocabulary has ids 0 to 255"),
         (lambda llm: llm.generate([[1], []]), ValueError, "prompt 1 is empty"),
-        (lambda llm: llm.generate([]), ValueError, "prompt 0 is empty"),
+        (lambda llm: llm.generate([]), ValueError, "there is no prompt"),
+        (lambda llm: llm.generate([1], top_p=0.9), ConfigError, "top_p = 0.9 needs a temperature above 0"),
+        (lambda llm: llm.with_positional(""), UnknownNameError, "unknown positional method ''"),
+        (
+            lambda llm: llm.with_positional("yarm:factor=4"),
+            UnknownNameError,
+            r"did you mean 'yarn'\?\); fields stand in",
+        ),
+        (lambda llm: llm.with_positional(YaRN(4)), TypeError, r"YaRN\(4\): fields are named"),
         (lambda llm: llm.generate([[1], "text"]), ValueError, "all text or all token ids"),
         (lambda llm: llm.generate("text"), TokenizerError, "needs a tokenizer"),
         (lambda llm: llm.generate([1], stop=("x",)), TokenizerError, "stop strings need a tokenizer"),

@@ -68,6 +68,9 @@ class PositionalEncoding:
             config = validate(self.Config, fields, f"positional method {kind!r}")
         elif fields:
             raise TypeError("give either a config or its fields")
+        elif not isinstance(config, self.Config):
+            name = type(self).__name__
+            raise TypeError(f"{name}({config!r}): fields are named, as in {name}(temperature=1); or give {name}.Config")
         self.config: Any = config
         self._rope = rope.rope if isinstance(rope, ModelConfig) else rope
         self._warned: set[str] = set()
@@ -178,10 +181,13 @@ class PositionalEncoding:
         if length < 1:
             raise ValueError(f"a plan needs a length of at least 1 token, got {length}")
         inv_freq, temperature = self.frequencies(length)
+        regions = self.regions(length)
+        for region in regions:
+            region.check(length)
         return PositionPlan(
             length=length,
             inv_freq=inv_freq,
-            regions=self.regions(length),
+            regions=regions,
             temperature=temperature if self.config.temperature is None else self.config.temperature,
             log_n_window=self.window if self.config.log_n else None,
         )

@@ -74,6 +74,36 @@ class Region:
         stop = torch.minimum(self.stop(queries), queries + 1)
         return start, torch.maximum(stop, start)
 
+    def check(self, length: int) -> None:
+        """Try the functions on some indices below `length`.
+
+        Raises:
+            ValueError: one does not map a tensor of indices to as many numbers, or a position is not finite.
+        """
+        probe = torch.tensor(sorted({0, length // 2, length - 1}))
+        for name in ("start", "stop", "query_position", "key_position"):
+            self._tried(name, probe)
+        start, stop = self.interval(probe)
+        used = stop > start
+        owned = torch.cat([start[used], stop[used] - 1])
+        for name, indices in (("query_position", probe[used]), ("key_position", owned)):
+            positions = self._tried(name, indices)
+            if not positions.isfinite().all():
+                raise ValueError(f"region {self.name!r}: {name} of tokens {indices.tolist()} is {positions.tolist()}")
+
+    def _tried(self, name: str, indices: Tensor) -> Tensor:
+        try:
+            found = getattr(self, name)(indices)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(f"region {self.name!r}: {name} takes no tensor of token indices: {error}") from error
+        if not isinstance(found, Tensor) or found.shape[:1] != indices.shape:
+            shown = list(found.shape) if isinstance(found, Tensor) else repr(found)
+            raise ValueError(
+                f"region {self.name!r}: {name} of {len(indices)} token indices gives {shown}; a tensor of "
+                f"{len(indices)} numbers would be accepted (torch.full_like for one and the same)"
+            )
+        return found
+
     def within(self, window: int) -> Region:
         """The same region without keys at distances of `window` tokens or more."""
         start = self.start

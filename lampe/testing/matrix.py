@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from lampe.attention import AttentionBackend, ChunkedAttention
 from lampe.attention import registry as attention_backends
+from lampe.errors import closest
 from lampe.positional import PositionWarning
 from lampe.testing import attention, decoding, positions
 from lampe.testing.case import Case
@@ -132,8 +133,9 @@ def check(case: Case, *, properties: Iterable[str] = tuple(PROPERTIES), examples
 
     Raises:
         AssertionError: a property does not hold.
+        ValueError: a property is unknown.
     """
-    return {name: run(case, PROPERTIES[name], examples=examples) for name in properties}
+    return {name: run(case, _property(name), examples=examples) for name in properties}
 
 
 def check_backend(
@@ -155,6 +157,12 @@ def check_backend(
     """
     chosen = list(cases)
     return {
-        name: sum(run(case, PROPERTIES[name], backends=[backend], examples=examples) for case in chosen)
+        name: sum(run(case, _property(name), backends=[backend], examples=examples) for case in chosen)
         for name in properties
     }
+
+
+def _property(name: str) -> Property:
+    if name not in PROPERTIES:
+        raise ValueError(f"unknown property {name!r}{closest(name, PROPERTIES)}; there are: {', '.join(PROPERTIES)}")
+    return PROPERTIES[name]

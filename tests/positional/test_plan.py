@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import pytest
@@ -59,3 +60,20 @@ def test_original_window_overrides_the_checkpoint():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         RoPE(original_window=101).bind(ROPE).plan(100)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"key_position": lambda j: 0}, "region 'far': key_position of 3 token indices gives 0; a tensor of 3 numbers"),
+        ({"query_position": lambda i: math.log(i + 1)}, "query_position takes no tensor of token indices"),
+        ({"query_position": lambda i: (i - 30.0).sqrt()}, r"query_position of tokens \[10, 19\] is \[nan, nan\]"),
+    ],
+)
+def test_coordinates_are_tensors_of_finite_numbers(fields, message):
+    class Broken(RoPE):
+        def regions(self, length: int) -> tuple[Region, ...]:
+            return Region.band("near", 0, 8), Region.band("far", 8, **fields)
+
+    with pytest.raises(ValueError, match=message):
+        Broken().bind(ROPE).plan(20)

@@ -96,15 +96,25 @@ MUTANTS = {
 }
 
 
+SAID = {
+    "disjoint cover": r"planned for \d+ tokens, query \d+, key \d+: owned by 2 regions, expected 1",
+    "disjoint cover (hole)": "owned by 0 regions, expected 1",
+    "formula": r"query \d+, key \d+: the plan says \[[\d.]+\], the formula \[[\d.]+\]",
+    "near is true": r"position \d+, but `near` promises \d+",
+}
+
+
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_broken_method_is_caught(name):
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match=SAID.get(name)):
         run(MUTANTS[name], PROPERTIES[name.partition(" (")[0]], examples=30)
 
 
 def test_the_same_method_unbroken_has_all_properties():
     tried = check(case_of(Capped), properties=[name for name in PROPERTIES if name not in OF_BACKENDS], examples=8)
     assert min(tried.values()) > 0
+    with pytest.raises(ValueError, match=r"unknown property 'formla' \(did you mean 'formula'\?\)"):
+        check(case_of(Capped), properties=["formla"])
 
 
 class Mutant(AttentionBackend):

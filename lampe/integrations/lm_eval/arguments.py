@@ -15,7 +15,7 @@ from lampe.cli.specs import parse_spec
 from lampe.config import FrozenModel
 from lampe.llm import LLM
 from lampe.registry import Registry, validate
-from lampe.sampling import Sampling
+from lampe.sampling import FILTERS, Sampling
 
 T = TypeVar("T")
 
@@ -109,6 +109,9 @@ def sampling_of(gen_kwargs: Mapping[str, Any], max_gen_toks: int) -> Sampling:
         "max_new_tokens": fields.pop("max_gen_toks"),
         "temperature": temperature if sampled else 0.0,
     }
+    if not stated["temperature"]:
+        # Tasks state them beside do_sample = false, as transformers lets them.
+        fields = {name: value for name, value in fields.items() if name not in FILTERS}
     return validate(Sampling, {**fields, **stated}, "generation_kwargs")
 
 
