@@ -15,11 +15,12 @@ from lampe.positional import Profile
 RESULTS = Path(__file__).resolve().parent.parent / "examples" / "ablation" / "results"
 SUMMARY = RESULTS / "summary.json"
 PROFILE = "smollm2-135m-instruct"
+REFIT = str(RESULTS.parents[1] / "calibration" / "results" / "refit.json")
 
 
-def points() -> str:
-    """A row for every length that the profile was fitted to."""
-    profile = Profile.load(PROFILE)
+def points(name: str = PROFILE) -> str:
+    """A row for every length that a profile was fitted to."""
+    profile = Profile.load(name)
     assert profile.measured is not None
     lines = ["| length | best span | as good within the noise | spans tried | the curve |", "|---|---|---|---|---|"]
     for point in profile.measured.points:
@@ -34,9 +35,9 @@ def _losses(point: Any) -> str:
     return ", ".join(f"{tried.span:,}: {tried.loss:.3f}" for tried in reversed(point.tried))
 
 
-def curve() -> str:
+def curve(name: str = PROFILE) -> str:
     """The parameters in a line."""
-    profile = Profile.load(PROFILE)
+    profile = Profile.load(name)
     assert profile.measured is not None
     return f"{profile.formula()}; it is off the best spans by {profile.measured.fit_error:.1%}."
 
@@ -80,6 +81,8 @@ def _counted(title: str, counts: dict[tuple[str, int], list[bool]]) -> str:
 GENERATED: dict[str, Callable[[], str]] = {
     "calibration_points": points,
     "calibration_curve": curve,
+    "calibration_refit_points": partial(points, REFIT),
+    "calibration_refit_curve": partial(curve, REFIT),
     "ablation_perplexity": partial(table, "perplexity", SUMMARY),
     "ablation_perplexity_differences": partial(table, "perplexity", SUMMARY, difference),
     "ablation_passkey_loss": partial(table, "passkey-loss", SUMMARY),

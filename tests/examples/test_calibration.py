@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -28,10 +29,17 @@ def test_the_profile_that_ships_was_measured_past_the_window():
         assert 0.5 * point.low <= min(profile.span(point.length), point.length - 1) <= 2 * point.high
 
 
-def test_its_points_are_the_losses_that_ship():
-    points = {point.length: point for point in Profile.load(NAME).measured.points}
+RESULTS = FOLDER.parent / "calibration" / "results"
+
+
+@pytest.mark.parametrize(
+    ("profile", "files"),
+    [(NAME, ["retrieval.jsonl"]), (str(RESULTS / "refit.json"), ["retrieval.jsonl", "later.jsonl"])],
+)
+def test_its_points_are_the_losses_that_ship(profile, files):
+    points = {point.length: point for point in Profile.load(profile).measured.points}
     losses: dict[tuple[int, int], list[float]] = {}
-    for record in read_records(FOLDER.parent / "calibration" / "results" / "retrieval.jsonl"):
+    for record in itertools.chain.from_iterable(read_records(RESULTS / name) for name in files):
         losses.setdefault((record.length, record.setting.positional["span"]), []).append(record.score)
     tried = {(length, item.span): item for length, point in points.items() for item in point.tried}
     assert losses.keys() == tried.keys()
