@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-UNION_MEMBER = re.compile(r"(literal\[|constrained-|dict\[)|(int|float|str)$")
+UNION_MEMBER = re.compile(r"(literal\[|constrained-|dict\[|tuple\[)|(int|float|str)$")
 """What pydantic puts behind the name of a field that takes several types."""
 
 

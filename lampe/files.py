@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def write_whole(path: str | Path, content: str | bytes) -> Path:
-    """Write a file so that a reader, and a run that is killed, sees the old content or the new, never a part.
+    """Write a file so that a reader sees the old content or the new, never a part, even if power fails meanwhile.
 
     Args:
         path: its folder is made where it is missing.
@@ -17,7 +17,11 @@ def write_whole(path: str | Path, content: str | bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+        with partial.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            # Some file systems bring the new name to the disk before the content.
+            os.fsync(file.fileno())
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

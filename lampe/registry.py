@@ -120,13 +120,17 @@ class Registry(Generic[T]):
 
         Raises:
             UnknownNameError: no class of that kind.
-            ConfigError: a field is unknown or its value is not accepted.
+            ConfigError: it is none of these, or a field is unknown or its value is not accepted.
         """
         if isinstance(spec, BaseModel):
             kind = getattr(spec, "kind", None)
             if not isinstance(kind, str) or not isinstance(spec, _config_of(self.get(kind))):
                 raise ConfigError(f"{type(spec).__name__} is not the config of a {self.noun}")
             return spec
+        if not isinstance(spec, str | Mapping):
+            raise ConfigError(
+                f"{self.noun} {spec!r}: a name, or kind and fields, would be accepted; kinds: {', '.join(self.names())}"
+            )
         fields = {"kind": spec} if isinstance(spec, str) else dict(spec)
         if not isinstance(fields.get("kind"), str):
             raise ConfigError(f"a {self.noun} needs a 'kind', got {fields!r}; kinds: {', '.join(self.names())}")
@@ -188,6 +192,12 @@ def validate(cls: type[M], fields: Mapping[str, Any], subject: str) -> M:
     Raises:
         ConfigError: names the field, its value and what would be accepted.
     """
+    unnamed = next((name for name in fields if not isinstance(name, str)), None)
+    if unnamed is not None:
+        raise ConfigError(
+            f"{subject}: {unnamed!r} is no name of a field (YAML reads on, off, yes and no as true and false); "
+            f"fields: {', '.join(cls.model_fields)}"
+        )
     try:
         return cls.model_validate(dict(fields))
     except ValidationError as error:

@@ -53,6 +53,22 @@ def test_names_aliases_and_what_is_known():
     assert (registry.entry("dog").summary, registry.entry("dog").paper) == ("barks", "https://example.org/dog")
 
 
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        (5, "animal 5: a name, or kind and fields, would be accepted; kinds: dog, sea-lion"),
+        (None, "animal None: a name, or kind and fields, would be accepted"),
+        ([["kind", "dog"]], "animal [['kind', 'dog']]: a name, or kind and fields, would be accepted"),
+        ({"kind": "dog", True: 3}, "animal 'dog': True is no name of a field (YAML reads on, off, yes and no as true"),
+    ],
+)
+def test_what_is_no_spec_is_one_sentence(spec, sentence: str):
+    with pytest.raises(ConfigError) as error:
+        make().config(spec)
+    assert str(error.value).startswith(sentence)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("spec", ["dog", {"kind": "dog"}, {"kind": "hound", "legs": 3}])
 def test_create_from_a_name_a_mapping_or_a_config(spec):
     registry = make()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -76,10 +76,12 @@ def compare(
         plan = Plan.make(wanted, started=lambda name: progress.update(0, description=f"making the prompts of {name}"))
     with Store(folder) as store:
         plan.check(store.records, store.path)
-        interrupted = False
-        write_whole(folder / "experiment.json", to_json(plan.about, indent=2) + b"\n")
-        if not report:
-            interrupted = _measure(plan, store, minutes, _runner(ray, workers))
+
+        def keep() -> None:
+            write_whole(folder / "experiment.json", to_json(plan.about, indent=2) + b"\n")
+
+        interrupted = not report and _measure(plan, store, minutes, _runner(ray, workers), keep)
+        keep()
         records = [store.records[key] for key in plan.keys if key in store.records]
     _report(plan, folder, records, as_json=as_json)
     if interrupted:
@@ -107,19 +109,24 @@ def _runner(ray: str | None, workers: int | None) -> Any:
     return partial(run_on_ray, address=None if ray == HERE else ray, workers=workers)
 
 
-def _measure(plan: Plan, store: Store, minutes: float | None, runner: Any) -> bool:
-    """Run what is left; whether Ctrl-C ended it."""
+def _measure(plan: Plan, store: Store, minutes: float | None, runner: Any, keep: Callable[[], None]) -> bool:
+    """Run what is left, and `keep` the experiment once nothing refuses it; whether Ctrl-C ended the run."""
     left = plan.left(store.records.__contains__)
     todo = {(unit.cell, key): (unit, work) for unit in left for key, work in zip(unit.keys, unit.works, strict=True)}
     stderr.print(foreseen(plan, store, [work for _, work in todo.values()]))
     budget = _budget(plan, store, None if minutes is None else 60 * minutes)
     total = len(plan.keys)
-    interrupted = False
+    interrupted = kept = False
     with progress_bar(SaidColumn(lambda _: _left(budget, todo))) as progress:
         bar = progress.add_task("loading the model", total=total, completed=total - len(todo))
         said = time.monotonic()
 
         def started(unit: Unit, sample: Sample) -> None:
+            nonlocal kept
+            if not kept:
+                # The loaded model was compared with the scores that are there.
+                keep()
+                kept = True
             cell = unit.cell
             of = f"{cell.model}, " if len(plan.subjects) > 1 else ""
             progress.update(bar, description=f"{of}{cell.method}: {sample.task.name} at {cell.length:,}")
@@ -179,14 +186,14 @@ def _report(plan: Plan, folder: Path, records: Sequence[Record], *, as_json: boo
     if not records:
         raise ConfigError(f"{folder} holds no scores yet")
     wanted = plan.experiment
-    tasks = [entry.create() for entry in wanted.tasks]
+    tasks = {entry.create(): wanted.lengths_measured(entry) for entry in wanted.tasks}
     report = Report.of(
         records,
         baseline=wanted.reference,
         models=list(plan.subjects),
         labels=list(wanted.methods),
-        tasks=tasks,
-        lengths={task.name: wanted.lengths_of(entry) for task, entry in zip(tasks, wanted.tasks, strict=True)},
+        tasks=[task for task, lengths in tasks.items() if lengths],
+        lengths={task.name: lengths for task, lengths in tasks.items()},
         window={name: subject.config.rope.original_window for name, subject in plan.subjects.items()},
         title=wanted.title,
         resamples=wanted.resamples,

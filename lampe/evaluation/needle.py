@@ -11,6 +11,7 @@ from lampe.errors import ConfigError
 from lampe.evaluation.base import Fact, Sample, registry
 from lampe.evaluation.prompts import PromptConfig, Prompts, PromptTask, largest
 from lampe.evaluation.prose import Prose
+from lampe.evaluation.texts import Source
 from lampe.tokenizers import Tokenizer
 
 NEEDLE = "The best thing to do in San Francisco is eat a sandwich and sit in Dolores Park on a sunny day."
@@ -43,7 +44,7 @@ class Needle(PromptTask):
         """
 
         kind: Literal["needle"] = "needle"
-        text: str | tuple[str, ...] | None = None
+        text: Source = None
         depths: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
             default=(0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0), min_length=1
         )

@@ -14,6 +14,7 @@ from lampe.evaluation.base import Fact, Outcome, Sample, Task, TaskConfig, regis
 from lampe.evaluation.passkey import NEEDLE, QUESTION, draw_keys, hide
 from lampe.evaluation.prose import Prose
 from lampe.evaluation.runner import Runner
+from lampe.evaluation.texts import Source
 from lampe.tokenizers import Tokenizer
 
 
@@ -48,7 +49,7 @@ class PasskeyLoss(Task):
         """
 
         kind: Literal["passkey-loss"] = "passkey-loss"
-        text: str | tuple[str, ...] | None = None
+        text: Source = None
         places: int = Field(default=3, ge=1)
         keys: int = Field(default=2, ge=1)
         digits: int = Field(default=5, ge=2, le=12)

@@ -13,6 +13,7 @@ from lampe.errors import ConfigError
 from lampe.evaluation.base import Fact, Outcome, Sample, Task, TaskConfig, registry
 from lampe.evaluation.prose import Prose, long_enough
 from lampe.evaluation.runner import Runner
+from lampe.evaluation.texts import Source
 from lampe.tokenizers import Tokenizer
 
 
@@ -75,7 +76,7 @@ class Perplexity(LastTokensLoss):
         """
 
         kind: Literal["perplexity"] = "perplexity"
-        text: str | tuple[str, ...] | None = None
+        text: Source = None
         tokens: int = Field(default=256, ge=1)
         places: int = Field(default=4, ge=1)
 

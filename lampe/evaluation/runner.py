@@ -31,18 +31,19 @@ class Runner:
         llm: the model, bound to its method.
         label: how tables and plots call the method.
         model: name or folder of the checkpoint, for the records.
-        fingerprint: of its weights, for the records.
+        fingerprint: of its weights, for the records; None is that of the checkpoint it was loaded from, if it was.
     """
 
     def __init__(self, llm: LLM, label: str, *, model: str = "", fingerprint: str | None = None):
         self.llm = llm
         self.label = label
+        origin = llm.config.rope.origin
         weight = llm.model.model.embed_tokens.weight
         self.setting = Setting(
             label=label,
             positional=llm.positional.described(),
             model=model,
-            fingerprint=fingerprint,
+            fingerprint=origin.fingerprint if fingerprint is None and origin else fingerprint,
             tokenizer=llm.tokenizer.fingerprint if llm.tokenizer else None,
             template=llm.tokenizer.template_fingerprint if llm.tokenizer else None,
             dtype=str(weight.dtype).removeprefix("torch."),

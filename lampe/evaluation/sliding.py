@@ -10,6 +10,7 @@ from pydantic import Field
 from lampe.evaluation.base import Fact, Sample, TaskConfig, registry
 from lampe.evaluation.perplexity import LastTokensLoss
 from lampe.evaluation.prose import Prose, long_enough
+from lampe.evaluation.texts import Source
 from lampe.tokenizers import Tokenizer
 
 
@@ -37,7 +38,7 @@ class SlidingPerplexity(LastTokensLoss):
         """
 
         kind: Literal["sliding-perplexity"] = "sliding-perplexity"
-        text: str | tuple[str, ...] | None = None
+        text: Source = None
         stride: int = Field(default=256, ge=1)
         windows: int | None = Field(default=16, ge=1)
 

@@ -9,8 +9,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from lampe.errors import ConfigError
+
+Source = str | Annotated[tuple[str, ...], Field(min_length=1)] | None
+"""What a task's field `text` holds: a file, a folder of .txt files or a name; several of these; or the task's own."""
 
 SENTENCE_END = re.compile(r"""[.:!?]["”')\]]*$""")
 MARKUP = ("::=", ">>>", "+--")

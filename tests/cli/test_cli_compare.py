@@ -112,6 +112,50 @@ def test_the_time_ends_a_run_and_the_next_one_goes_on(lampe: Lampe, file: Path, 
     assert "36 of 36 scores; wrote" in lampe("compare", file, "--out", out).stdout
 
 
+@pytest.mark.parametrize("more", [[], ["--report"]])
+def test_a_finished_folder_is_not_taken_for_another_experiment(
+    lampe: Lampe, fields: dict[str, Any], tmp_path: Path, more: list[str]
+) -> None:
+    fields["tasks"], fields["lengths"] = [{**fields["tasks"][0], "places": 1}], [150]
+    fields["methods"] = {"RoPE": "rope", "YaRN": {"kind": "yarn", "factor": 2}}
+    out = tmp_path / "out"
+    assert lampe("compare", written(tmp_path, fields), "--out", out).exit_code == 0
+    before = (out / "experiment.json").read_bytes()
+    fields["methods"]["YaRN"]["factor"] = 8
+    result = lampe("compare", written(tmp_path, fields), "--out", out, *more)
+    assert result.exit_code == 2
+    assert "scores of YaRN at 150 tokens that were made otherwise: positional was" in result.stderr
+    assert (out / "experiment.json").read_bytes() == before
+
+
+def test_what_the_loaded_model_refuses_changes_no_file(lampe: Lampe, fields: dict[str, Any], tmp_path: Path) -> None:
+    fields["tasks"], fields["lengths"] = [{**fields["tasks"][0], "limit": 1}], [150]
+    out = tmp_path / "out"
+    assert lampe("compare", written(tmp_path, fields), "--out", out).exit_code == 0
+    before = (out / "experiment.json").read_bytes()
+    results = (out / "results.jsonl").read_text()
+    (out / "results.jsonl").write_text(results.replace('"torch":"', '"torch":"0.'))
+    fields["tasks"][0]["limit"] = 2
+    result = lampe("compare", written(tmp_path, fields), "--out", out)
+    assert result.exit_code == 2
+    assert "made otherwise: torch was '0." in result.stderr
+    assert (out / "experiment.json").read_bytes() == before
+
+
+def test_a_length_that_is_left_out_is_not_missing(lampe: Lampe, fields: dict[str, Any], tmp_path: Path) -> None:
+    fields["methods"] = ["rope"]
+    fields["tasks"][0] |= {"places": 1, "limit": {150: 0}}
+    fields["tasks"][1] |= {"places": 1, "limit": {150: 0, 260: 0}}
+    out = tmp_path / "out"
+    result = lampe("compare", written(tmp_path, fields), "--out", out)
+    assert "1 of 1 scores; wrote" in result.stdout
+    summary = json.loads((out / "summary.json").read_text())
+    assert [(row["task"], row["length"]) for row in summary["rows"]] == [("perplexity", 260)]
+    assert not any("missing" in note["text"] or "no score" in note["text"] for note in summary["notes"])
+    assert "150" not in (out / "summary.md").read_text().split("perplexity", 1)[1].splitlines()[2]
+    assert "passkey" not in (out / "summary.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

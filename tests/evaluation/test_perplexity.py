@@ -65,3 +65,13 @@ def test_a_context_no_longer_than_what_is_scored(tiny, text):
 def test_an_unknown_field_names_the_nearest():
     with pytest.raises(ConfigError, match=r"unknown field 'token' \(did you mean 'tokens'\?\)"):
         Perplexity(token=3)
+
+
+def test_a_text_or_several_are_kept_as_they_were_written():
+    assert [Perplexity(text=text).config.model_dump(mode="json")["text"] for text in (None, "a", ("a", "b"))] == [
+        None,
+        "a",
+        ["a", "b"],
+    ]
+    with pytest.raises(ConfigError, match=r"task 'perplexity': text = \(\): "):
+        Perplexity(text=())

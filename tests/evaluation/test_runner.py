@@ -59,6 +59,18 @@ def test_a_score_does_not_depend_on_what_ran_before(tiny, text, spec):
         assert Runner(llm, "x").logits(sample.ids, last=5, shared=sample.shared).equal(expected)
 
 
+def test_records_carry_the_fingerprint_of_the_checkpoint_a_model_was_loaded_from(tiny, text):
+    llm = tiny[0]
+    origin = llm.config.rope.origin
+    assert len(origin.fingerprint) == 64
+    assert Runner(llm, "x").setting.fingerprint == origin.fingerprint
+    assert Runner(llm, "x", fingerprint="given").setting.fingerprint == "given"
+    (record,) = evaluate(llm, {"x": "rope"}, Perplexity(text=text, tokens=9, places=1), (60,))
+    assert record.setting.fingerprint == origin.fingerprint
+    by_hand = llm.config.model_copy(update={"rope": llm.config.rope.model_copy(update={"origin": None})})
+    assert Runner(LLM(Transformer(by_hand), llm.tokenizer), "x").setting.fingerprint is None
+
+
 def test_a_plan_for_another_length_shares_nothing(tiny, text, computed):
     llm = tiny[0].with_positional(LAMPE)
     runner = Runner(llm, "x")

@@ -137,6 +137,9 @@ def test_add_bos_token_needs_a_bos(tmp_path):
         ({"temperature": 0.8, "top_p": 0.9}, {"max_new_tokens": 99, "temperature": 0.8, "top_p": 0.9}),
         ({"do_sample": True, "temperature": 0.8, "top_k": 5}, {"max_new_tokens": 99, "temperature": 0.8, "top_k": 5}),
         ({"num_beams": 1}, {"max_new_tokens": 99}),
+        ({"temperature": None}, {"max_new_tokens": 99}),
+        ({"do_sample": False, "temperature": None}, {"max_new_tokens": 99}),
+        ({"do_sample": True, "temperature": None}, {"max_new_tokens": 99}),
     ],
 )
 def test_generation_kwargs(given, expected):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 
-from lampe.errors import ConfigError, MissingExtraError
+from lampe.errors import ConfigError, LampeError, MissingExtraError
 from lampe.evaluation.base import Record
 from lampe.evaluation.budget import Budget
 from lampe.evaluation.compare.experiment import ModelEntry
@@ -21,6 +22,9 @@ from lampe.positional import PositionalEncoding
 AHEAD = 2
 """Units that wait at each worker, so that none is idle while the driver writes."""
 
+RAISED = re.compile(r"^[\w.]+(Error|Exception): ")
+"""How the last line of a traceback begins."""
+
 
 class Worker:
     """One replica of a model, in a process of its own.
@@ -31,15 +35,31 @@ class Worker:
     """
 
     def __init__(self, entry: ModelEntry, methods: dict[Cell, PositionalEncoding]):
-        self._bench = Bench(Subject.find(entry), methods)
+        self._bench, self._refused = None, ""
+        try:
+            self._bench = Bench(Subject.find(entry), methods)
+        except LampeError as error:
+            # Raised here it would end the actor, and Ray would print a traceback and try again.
+            self._refused = str(error)
+
+    @property
+    def bench(self) -> Bench:
+        """The loaded model.
+
+        Raises:
+            ConfigError: it cannot be loaded where this worker runs.
+        """
+        if self._bench is None:
+            raise ConfigError(self._refused)
+        return self._bench
 
     def check(self, records: Sequence[Record]) -> None:
         """See `Bench.check`."""
-        self._bench.check(records)
+        self.bench.check(records)
 
     def measure(self, unit: Unit) -> list[Record]:
         """The records of a unit."""
-        return list(self._bench.measure(unit))
+        return list(self.bench.measure(unit))
 
 
 def run_on_ray(
@@ -68,7 +88,8 @@ def run_on_ray(
 
     Raises:
         MissingExtraError: Ray is not installed.
-        ConfigError: the store holds scores of another experiment, or made otherwise; or there is no cluster.
+        ConfigError: the store holds scores of another experiment, or made otherwise; there is no cluster, or a worker
+            cannot run.
     """
     plan.check(store.records, store.path)
     left = plan.left(store.records.__contains__)
@@ -86,24 +107,33 @@ def run_on_ray(
             entry = subject.entry.model_copy(update={"threads": subject.entry.threads or torch.get_num_threads()})
             methods = {cell: method for cell, method in plan.methods.items() if cell.model == name}
             actors = [ray.remote(Worker).options(**options).remote(entry, methods) for _ in range(replicas)]
-            ray.get(actors[0].check.remote(list(store.records.values())))
-            yield from _measure(ray, actors, units, store, budget, started)
+            _get(ray, actors[0].check.remote(list(store.records.values())), name)
+            over = yield from _measure(ray, actors, units, store, budget, started)
             for actor in actors:
                 ray.kill(actor)
+            if over:
+                break
     if not plan.left(store.records.__contains__):
         store.arrange(plan.keys)
 
 
 def _measure(
     ray: Any, actors: Sequence[Any], units: Sequence[Unit], store: Store, budget: Budget, started: Started | None
-) -> Iterator[tuple[Unit, str, Record]]:
-    """Hand units out as workers get free, and store what they bring."""
-    waiting = iter(units)
+) -> Generator[tuple[Unit, str, Record], None, bool]:
+    """Hand units out as workers get free, and store what they bring; whether the budget refused one."""
+    waiting = list(reversed(units))
     running: dict[Any, tuple[Unit, Any]] = {}
+    over = False
 
     def hand_out(actor: Any) -> None:
-        unit = next(waiting, None)
-        if unit is not None and budget.admits((pace(unit), work) for work in unit.works):
+        nonlocal over
+        if over or not waiting:
+            return
+        # The worker comes to it after what it has.
+        queue = [*(unit for unit, owner in running.values() if owner is actor), waiting[-1]]
+        over = not budget.admits((pace(unit), work) for unit in queue for work in unit.works)
+        if not over:
+            unit = waiting.pop()
             running[actor.measure.remote(unit)] = (unit, actor)
             if started:
                 started(unit, unit.samples[0])
@@ -115,10 +145,25 @@ def _measure(
         (done, *_), _ = ray.wait(list(running))
         unit, actor = running.pop(done)
         hand_out(actor)
-        for record, key, work in zip(ray.get(done), unit.keys, unit.works, strict=True):
+        for record, key, work in zip(_get(ray, done, unit.cell.model), unit.keys, unit.works, strict=True):
             store.add(record)
             budget.observe(pace(unit), work, record.seconds)
             yield unit, key, record
+    return over
+
+
+def _get(ray: Any, call: Any, model: str) -> Any:
+    """What a worker returns; what it refuses is one sentence, as without Ray."""
+    try:
+        return ray.get(call)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, LampeError):
+            raise error.cause from None
+        raise
+    except ray.exceptions.RayActorError as error:
+        # What ended it comes as the text of a traceback.
+        reason = RAISED.sub("", str(error).strip().splitlines()[-1], count=1)
+        raise ConfigError(f"--ray: a worker of model {model!r} cannot run: {reason}") from None
 
 
 @contextmanager

@@ -52,8 +52,8 @@ class TaskEntry(FrozenModel):
     Attributes:
         task: the config of a registered task.
         lengths: instead of those of the experiment.
-        limit: only the first so many trials of each length, or of the lengths it names. Raising it later adds
-            trials, and those before stay what they are.
+        limit: only the first so many trials of each length, or of the lengths it names; 0 leaves a length out. Raising
+            it later adds trials, and those before stay what they are.
     """
 
     task: SerializeAsAny[TaskConfig]
@@ -144,6 +144,14 @@ class Experiment(FrozenModel):
             twice = next((name for name in names if names.count(name) > 1), None)
             if twice is not None:
                 raise ValueError(f"{noun} {twice!r} comes twice: give one of them a label of its own")
+        for entry in self.tasks:
+            lengths = self.lengths_of(entry)
+            stray = next((n for n in entry.limit if n not in lengths), None) if isinstance(entry.limit, dict) else None
+            if stray is not None:
+                raise ValueError(
+                    f"task {entry.create().name!r}: limit names {stray} tokens, which is none of its lengths: "
+                    f"{', '.join(map(str, lengths))}"
+                )
         if self.baseline is not None and self.baseline not in self.methods:
             near = closest(self.baseline, self.methods)
             raise ValueError(f"baseline = {self.baseline!r}: no such method{near}; methods: {', '.join(self.methods)}")
@@ -162,6 +170,10 @@ class Experiment(FrozenModel):
         """
         return entry.lengths or self.lengths
 
+    def lengths_measured(self, entry: TaskEntry) -> tuple[int, ...]:
+        """Those of them that the task is measured at."""
+        return tuple(length for length in self.lengths_of(entry) if entry.trials(length) > 0)
+
 
 def read_experiment(path: str | Path) -> Experiment:
     """Read an experiment from a YAML or JSON file.
@@ -179,7 +191,7 @@ def read_experiment(path: str | Path) -> Experiment:
         raise ConfigError(f"experiment {path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise ConfigError(f"experiment {path} is no {'JSON' if path.suffix == '.json' else 'YAML'}: {error}") from None
-    if not isinstance(content, Mapping) or not all(isinstance(key, str) for key in content):
+    if not isinstance(content, Mapping):
         raise ConfigError(f"experiment {path} holds no fields: {', '.join(Experiment.model_fields)} would be accepted")
     return validate(Experiment, content, f"experiment {path}")
 
@@ -224,7 +236,7 @@ def _suite(fields: dict[str, Any]) -> list[dict[str, Any]]:
     known = {name for task in members for name in registry.get(task["kind"]).Config.model_fields}
     unknown = next((name for name in fields if name not in known or name in ("kind", "label", "dataset")), None)
     if unknown is not None:
-        raise ValueError(f"suite {suite!r}: no task of it has a field {unknown!r}{closest(unknown, known)}")
+        raise ValueError(f"suite {suite!r}: no task of it has a field {unknown!r}{closest(str(unknown), known)}")
     return [
         {
             **task,

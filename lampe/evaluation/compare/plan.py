@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import warnings
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lampe.checkpoint import fingerprint, read_config, resolve
+from lampe import attention
+from lampe.checkpoint import checkpoint_dtype, fingerprint, read_config, resolve
 from lampe.config import ModelConfig
 from lampe.errors import ConfigError, PlanError
 from lampe.evaluation.base import Record, Sample, Task
@@ -19,7 +20,7 @@ from lampe.evaluation.budget import Work
 from lampe.evaluation.compare.experiment import Experiment, ModelEntry, TaskEntry
 from lampe.evaluation.compare.store import make_key
 from lampe.evaluation.prompts import PromptTask
-from lampe.evaluation.runner import block_work
+from lampe.evaluation.runner import block_work, lampe_version
 from lampe.llm import bind
 from lampe.positional import PositionalEncoding
 from lampe.tokenizers import Tokenizer, load_tokenizer
@@ -50,6 +51,23 @@ class Subject:
         """
         folder = resolve(entry.checkpoint, revision=entry.revision)
         return cls(entry, folder, read_config(folder), load_tokenizer(folder), fingerprint(folder))
+
+    def setting(self) -> dict[str, Any]:
+        """The fields of `Setting` that need no weights and are the same on every machine."""
+        entry = self.entry
+        dtype = str(checkpoint_dtype(self.folder)).removeprefix("torch.") if entry.dtype == "auto" else entry.dtype
+        known = {
+            "fingerprint": self.fingerprint,
+            "tokenizer": self.tokenizer.fingerprint,
+            "template": self.tokenizer.template_fingerprint,
+            "dtype": dtype,
+            "attention": attention.create(entry.attention).config.model_dump(mode="json"),
+            "prefill_chunk": entry.prefill_chunk,
+            "lampe": lampe_version(),
+        }
+        # What the entry leaves open, the machine decides.
+        stated = {} if entry.device == "auto" else {"device": entry.device}
+        return known | stated | ({} if entry.threads is None else {"threads": entry.threads})
 
 
 class Cell(NamedTuple):
@@ -156,9 +174,13 @@ class Plan:
         """Refuse a results file that this experiment would not make.
 
         Raises:
-            ConfigError: names a score that has no place in it.
+            ConfigError: names a score that has no place in it, or what it was made with instead.
         """
         samples = {key: sample for unit in self.units for key, sample in zip(unit.keys, unit.samples, strict=True)}
+        models = {name: subject.setting() for name, subject in self.subjects.items()}
+        settings = {
+            cell: {"positional": method.described(), **models[cell.model]} for cell, method in self.methods.items()
+        }
         for key, record in records.items():
             sample = samples.get(key)
             known = sample is not None and sample.task.config.model_dump(mode="json") == record.task
@@ -168,6 +190,7 @@ class Plan:
                     f"{record.length} tokens, trial {record.trial}, is not part of this one; name another folder with "
                     "--out, or take back what was changed in the experiment"
                 )
+            check_setting(record, settings[cell_of(record)])
 
     def _set_methods(self, subject: Subject) -> None:
         lengths = sorted({n for entry in self.experiment.tasks for n in self.experiment.lengths_of(entry)})
@@ -183,6 +206,39 @@ class Plan:
                 except PlanError as error:
                     raise ConfigError(f"method {label!r} at {length} tokens: {error}") from None
                 self.methods[Cell(subject.entry.name, label, length)] = method
+
+
+def cell_of(record: Record) -> Cell:
+    """Where a score was measured."""
+    return Cell(record.setting.model, record.setting.label, record.length)
+
+
+def check_setting(record: Record, now: Mapping[str, Any]) -> None:
+    """Refuse a score that was made otherwise than it would be now.
+
+    Args:
+        record: the score.
+        now: fields of `Setting` as they would be now; a device may leave its index out.
+
+    Raises:
+        ConfigError: names each field that differs, with both values.
+    """
+    then = record.setting.model_dump(mode="json")
+    differing = [f"{name} was {then[name]!r} and is {now[name]!r}" for name in now if not _same(name, then, now)]
+    if differing:
+        raise ConfigError(
+            f"the folder holds scores of {record.setting.label} at {record.length} tokens that were made otherwise: "
+            f"{'; '.join(differing)}; name another folder with --out"
+        )
+
+
+def _same(name: str, then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    if name == "device" and ":" not in now[name]:
+        return bool(then[name].partition(":")[0] == now[name])
+    # An experiment may state threads for a CPU that computes nothing.
+    if name == "threads" and not then["device"].startswith("cpu"):
+        return True
+    return bool(then[name] == now[name])
 
 
 def _blocks(

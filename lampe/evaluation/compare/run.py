@@ -8,10 +8,9 @@ from contextlib import closing
 
 import torch
 
-from lampe.errors import ConfigError
 from lampe.evaluation.base import Record, Sample
 from lampe.evaluation.budget import Budget
-from lampe.evaluation.compare.plan import Cell, Plan, Subject, Unit
+from lampe.evaluation.compare.plan import Cell, Plan, Subject, Unit, cell_of, check_setting
 from lampe.evaluation.compare.store import Store
 from lampe.evaluation.runner import Runner
 from lampe.llm import LLM
@@ -38,7 +37,7 @@ class Bench:
         self._threads = torch.get_num_threads()
         torch.set_num_threads(entry.threads or self._threads)
         self.subject = subject
-        self._llm = LLM.load(
+        llm = LLM.load(
             subject.folder,
             dtype=entry.dtype,
             device=entry.device,
@@ -46,16 +45,15 @@ class Bench:
             prefill_chunk=entry.prefill_chunk,
         )
         self._runners = {
-            cell: Runner(
-                self._llm.with_positional(method), cell.method, model=cell.model, fingerprint=subject.fingerprint
-            )
+            cell: Runner(llm.with_positional(method), cell.method, model=cell.model, fingerprint=subject.fingerprint)
             for cell, method in methods.items()
             if cell.model == entry.name
         }
 
     def close(self) -> None:
-        """Give the threads back."""
+        """Give the threads and the memory of the model back; it measures no more after that."""
         torch.set_num_threads(self._threads)
+        self._runners = {}
 
     def check(self, records: Sequence[Record]) -> None:
         """Refuse to add to scores that were made otherwise than these will be.
@@ -64,16 +62,8 @@ class Bench:
             ConfigError: names what differs.
         """
         for record in records:
-            if record.setting.model != self.subject.entry.name:
-                continue
-            cell = Cell(record.setting.model, record.setting.label, record.length)
-            now, then = self._runners[cell].setting.model_dump(), record.setting.model_dump()
-            differing = [f"{name} was {then[name]!r} and is {now[name]!r}" for name in now if now[name] != then[name]]
-            if differing:
-                raise ConfigError(
-                    f"the folder holds scores of {cell.method} at {cell.length} tokens that were made otherwise: "
-                    f"{'; '.join(differing)}; name another folder with --out"
-                )
+            if record.setting.model == self.subject.entry.name:
+                check_setting(record, self._runners[cell_of(record)].setting.model_dump(mode="json"))
 
     def measure(self, unit: Unit, *, started: Started | None = None) -> Iterator[Record]:
         """Measure the samples of a unit one after another."""

@@ -94,10 +94,14 @@ class Store:
         self.records[key] = record
 
     def seconds(self) -> dict[str, float]:
-        """How long each record took, by its key."""
+        """How long each record took, by its key.
+
+        Raises:
+            ConfigError: a line says no such thing.
+        """
         path = self.folder / TIMINGS
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        return {item["key"]: item["seconds"] for item in map(json.loads, lines)}
+        lines = path.read_bytes().splitlines() if path.exists() else []
+        return dict(_timing(line, f"{path} line {number}") for number, line in enumerate(lines, start=1))
 
     def arrange(self, keys: Iterable[str]) -> None:
         """Bring the file into the order of the keys, if it is not: it is there whole, before or after."""
@@ -128,6 +132,17 @@ def read_records(path: str | Path) -> Iterator[Record]:
                 yield Record.model_validate_json(line)
             except ValidationError as error:
                 raise ConfigError(explain(error, f"{path} line {number} is no record", Record.model_fields)) from None
+
+
+def _timing(line: bytes, where: str) -> tuple[str, float]:
+    """A key and its seconds."""
+    try:
+        item = json.loads(line)
+        return str(item["key"]), float(item["seconds"])
+    except (ValueError, TypeError, KeyError):
+        raise ConfigError(
+            f"{where} is no timing: delete the file, which only helps to guess how long the rest takes"
+        ) from None
 
 
 def _line(record: Record) -> bytes:

@@ -22,6 +22,7 @@ from lampe.tokenizers import Tokenizer
 CALL = re.compile(r"(func_[0-9]+)\(-?[0-9]+\)")
 ASKED = re.compile(r"The (.+) of")
 LETTERS = "ABCD"
+NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 WITHOUT_INPUT = ("longbook_sum_eng", "longdialogue_qa_eng", "math_calc", "code_debug")
 
 
@@ -72,6 +73,9 @@ class InfiniteBench(PromptTask):
             references = labels(self.config.dataset, line)
             tail = prompts.count(self.rules.user.partition("{context}")[2].format(**values))
             prompt = partial(prompts.encode, answer=answer)
+            name = line.record.get("id", trial)
+            if not isinstance(name, str | int | float):
+                raise ConfigError(f"{line.where}: the field 'id' is neither text nor number")
             for length in lengths:
                 shorter, cut = cut_middle(tokenizer, user, prompt, length, task=self.name)
                 if cut and tail > prompts.count(shorter) // 2:
@@ -84,7 +88,7 @@ class InfiniteBench(PromptTask):
                     length,
                     trial,
                     prompt(shorter),
-                    {"id": line.record.get("id", trial), "cut": cut},
+                    {"id": name, "cut": cut},
                     references,
                     self.answer_tokens,
                     templated=prompts.templated,
@@ -125,7 +129,7 @@ def labels(dataset: str, line: Line) -> tuple[str, ...]:
     """The references of a sample.
 
     Raises:
-        ConfigError: there is no answer, or it is none of the options.
+        ConfigError: there is no answer, or it is none of the options or no number where one is asked for.
     """
     answer = line.record.get("answer")
     answers = answer if isinstance(answer, list) else [answer]
@@ -133,6 +137,8 @@ def labels(dataset: str, line: Line) -> tuple[str, ...]:
         answers = answers[0]
     if not answers or not all(isinstance(value, str | int | float) for value in answers):
         raise ConfigError(f"{line.where}: the field 'answer' is neither text nor number nor a list")
+    if dataset == "math_find" and not NUMBER.fullmatch(str(answers[0])):
+        raise ConfigError(f"{line.where}: the field 'answer' is {answers[0]!r}: a number would be accepted")
     if dataset not in ("longbook_choice_eng", "code_debug"):
         return tuple(map(str, answers))
     choice = options(line)

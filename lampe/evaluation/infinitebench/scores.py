@@ -47,8 +47,8 @@ def math_find(output: str, references: Sequence[str]) -> float:
         return 0.0
     number, right = match.group(), references[0]
     if "." in right:
-        return float(float(number) == float(right))
-    return float("." not in number and int(number) == int(right))
+        return float(_same(float, number, right))
+    return float("." not in number and _same(int, number, right))
 
 
 def math_calc(output: str, references: Sequence[str]) -> float:
@@ -60,10 +60,18 @@ def math_calc(output: str, references: Sequence[str]) -> float:
     values = INTEGER.findall(output)[1:]
     right = 0
     for value, reference in zip(values, references, strict=False):
-        if int(value) != int(reference):
+        if not _same(int, value, reference):
             break
         right += 1
     return right / len(references)
+
+
+def _same(number: type[int] | type[float], output: str, right: str) -> bool:
+    """Whether both say the same number; one of more digits than Python reads (4,300 of an integer) is not the same."""
+    try:
+        return number(output.lstrip("0") or "0") == number(right)
+    except ValueError:
+        return False
 
 
 def code_run(output: str, references: Sequence[str]) -> float:

@@ -98,21 +98,23 @@ def sampling_of(gen_kwargs: Mapping[str, Any], max_gen_toks: int) -> Sampling:
     Raises:
         ConfigError: a field is unknown, or its value is not accepted.
     """
-    fields: dict[str, Any] = dict(normalize_gen_kwargs(dict(gen_kwargs), max_gen_toks))
+    # A null in a task's file is a temperature that it does not state; the harness makes a number of it.
+    stated = {name: value for name, value in gen_kwargs.items() if name != "temperature" or value is not None}
+    fields: dict[str, Any] = dict(normalize_gen_kwargs(stated, max_gen_toks))
     sampled = fields.pop("do_sample")
     temperature = fields.pop("temperature", 0.0)
     stop = tuple(text for text in fields.pop("until") if text)
     if fields.get("num_beams") == 1:
         del fields["num_beams"]
-    stated = {
+    rules = {
         "stop": stop,
         "max_new_tokens": fields.pop("max_gen_toks"),
         "temperature": temperature if sampled else 0.0,
     }
-    if not stated["temperature"]:
+    if not rules["temperature"]:
         # Tasks state them beside do_sample = false, as transformers lets them.
         fields = {name: value for name, value in fields.items() if name not in FILTERS}
-    return validate(Sampling, {**fields, **stated}, "generation_kwargs")
+    return validate(Sampling, {**fields, **rules}, "generation_kwargs")
 
 
 def _config(registry: Registry[T], spec: str | Mapping[str, Any]) -> BaseModel:

@@ -110,6 +110,25 @@ BAD = [
     ({"tasks": ["passkey", "passkey"]}, "task 'passkey' comes twice: give one of them a label of its own"),
     ({"models": ["a/b", "c/b"]}, "model 'b' comes twice: give one of them a label of its own"),
     ({"baseline": "YARN"}, "baseline = 'YARN': no such method (did you mean 'YaRN'?); methods: RoPE, YaRN, LaMPE"),
+    ({"tasks": [{"task": 5}]}, "task 5: a name, or kind and fields, would be accepted; kinds: "),
+    ({"tasks": [{"task": None}]}, "task None: a name, or kind and fields, would be accepted"),
+    ({"tasks": [{"task": ["a", "b"]}]}, "task ['a', 'b']: a name, or kind and fields, would be accepted"),
+    ({"tasks": [{"suite": "ruler", 5: 3}]}, "suite 'ruler': no task of it has a field 5"),
+    ({"tasks": [{"kind": "perplexity", True: 3}]}, "task 'perplexity': True is no name of a field"),
+    ({"methods": {"x": {"kind": "yarn", True: 3}}}, "positional method 'yarn': True is no name of a field"),
+    ({True: 3}, "True is no name of a field (YAML reads on, off, yes and no as true and false); fields: title"),
+    (
+        {"tasks": [{"kind": "passkey", "limit": {8912: 1, 200: 1}}]},
+        "task 'passkey': limit names 8912 tokens, which is none of its lengths: 200, 320",
+    ),
+    (
+        {"tasks": [{"kind": "passkey", "lengths": [500], "limit": {200: 1}}]},
+        "task 'passkey': limit names 200 tokens, which is none of its lengths: 500",
+    ),
+    *(
+        ({"tasks": [{"kind": kind, "text": []}]}, f"task {kind!r}: text = []: input should be a valid string, or tuple")
+        for kind in ("needle", "passkey-loss", "perplexity", "sliding-perplexity")
+    ),
     ({"length": [5]}, "unknown field 'length' (did you mean 'lengths'?)"),
 ]
 

@@ -2,16 +2,20 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import re
 import shutil
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from lampe.errors import ConfigError, MissingExtraError
 from lampe.evaluation import Budget, Passkey, evaluate
 from lampe.evaluation.compare import Experiment, Plan, Store, read_records, run
 from lampe.evaluation.compare.store import key_of
+from lampe.llm import LLM
 from tests.evaluation.compare.conftest import fields_of
 
 
@@ -127,12 +131,93 @@ def test_scores_of_another_experiment_are_refused(fields, undisturbed, tmp_path:
     refused({**fields, "methods": methods}, "scores of YaRN at 200 tokens that were made otherwise: positional was")
 
 
+@pytest.mark.parametrize(
+    ("entry", "sentence"),
+    [
+        ({"prefill_chunk": 64}, "prefill_chunk was 4096 and is 64"),
+        ({"dtype": "bfloat16"}, "dtype was 'float32' and is 'bfloat16'"),
+        ({"attention": "dense"}, "attention was {'kind': 'auto'} and is {'kind': 'dense'}"),
+        ({"device": "cuda"}, "device was 'cpu' and is 'cuda'"),
+        ({"threads": 999}, "threads was [0-9]+ and is 999"),
+    ],
+)
+def test_finished_scores_that_were_made_otherwise_are_refused(fields, undisturbed, tmp_path: Path, entry, sentence):
+    fields["models"][0] |= entry
+    with pytest.raises(ConfigError, match=f"scores of RoPE at 200 tokens that were made otherwise: {sentence}; name"):
+        finish(Experiment.model_validate(fields), tmp_path / "whole")
+
+
+def test_finished_scores_of_a_method_that_was_set_otherwise_are_refused(fields, undisturbed, tmp_path: Path):
+    # Nothing is left to be measured, so that no model is loaded which could tell.
+    fields["methods"]["YaRN"] = {"kind": "yarn", "factor": 8}
+    plan = Plan.make(Experiment.model_validate(fields))
+    with Store(tmp_path / "whole") as store, pytest.raises(ConfigError, match=r"YaRN at 200 tokens .* positional was"):
+        plan.check(store.records, store.path)
+
+
+def test_finished_scores_of_other_weights_or_another_lampe_are_refused(
+    fields, undisturbed, model: Path, tmp_path: Path, monkeypatch
+):
+    def refused(sentence: str) -> None:
+        with pytest.raises(ConfigError, match=f"RoPE at 200 tokens that were made otherwise: {sentence}"):
+            finish(Experiment.model_validate(fields), tmp_path / "whole")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("lampe.__version__", "0.0.0")
+        refused("lampe was '[^']+' and is '0.0.0'")
+    shutil.copytree(model, tmp_path / "tiny")
+    (weights,) = (tmp_path / "tiny").glob("*.safetensors")
+    save_file({name: tensor + 1 for name, tensor in load_file(weights).items()}, weights)
+    fields["models"][0]["checkpoint"] = str(tmp_path / "tiny")
+    refused("fingerprint was '[0-9a-f]{64}' and is '[0-9a-f]{64}'; name")
+
+
+def test_threads_of_a_cpu_do_not_count_for_scores_of_an_accelerator(experiment, undisturbed, tmp_path: Path):
+    changed = undisturbed.replace(b'"device":"cpu"', b'"device":"cuda:0"')
+    changed = re.sub(rb'"threads":[0-9]+', b'"threads":null', changed)
+    (tmp_path / "whole" / "results.jsonl").write_bytes(changed)
+    entry = experiment.models[0].model_copy(update={"threads": 2, "device": "cuda"})
+    plan = Plan.make(experiment.model_copy(update={"models": (entry,)}))
+    with Store(tmp_path / "whole") as store:
+        assert plan.check(store.records, store.path) is None
+
+
+def test_one_model_is_in_memory_at_a_time(fields, model: Path, tmp_path: Path, monkeypatch):
+    load, loaded = LLM.load, []
+
+    def loading(*arguments, **options):
+        assert not any(model() for model in loaded)
+        llm = load(*arguments, **options)
+        loaded.append(weakref.ref(llm.model))
+        return llm
+
+    monkeypatch.setattr(LLM, "load", loading)
+    fields["models"] = [{**fields["models"][0], "label": name} for name in ("one", "two")]
+    fields["tasks"], fields["lengths"] = [{**fields["tasks"][0], "places": 1}], [200]
+    assert finish(Experiment.model_validate(fields), tmp_path / "two") == 6
+    assert len(loaded) == 2
+
+
 def test_a_line_that_is_no_record_is_named_and_kept(experiment, undisturbed, tmp_path: Path):
     path = tmp_path / "whole" / "results.jsonl"
     path.write_bytes(undisturbed.replace(b'"score":', b'"scroe":', 1))
     with pytest.raises(ConfigError, match=r"results.jsonl line 1 is no record: .*unknown field 'scroe'"):
         finish(experiment, tmp_path / "whole")
     assert path.read_bytes() == undisturbed.replace(b'"score":', b'"scroe":', 1)
+
+
+@pytest.mark.parametrize("line", [b"{}", b"[1]", b"\xff", b'{"key": "a", "seconds": "long"}', b"", b"null"])
+def test_a_line_that_is_no_timing_is_named(tmp_path: Path, line: bytes):
+    path = tmp_path / "timings.jsonl"
+    path.write_bytes(b'{"key": "a", "seconds": 1.5}\n' + line + b"\n")
+    with Store(tmp_path) as store, pytest.raises(ConfigError) as error:
+        store.seconds()
+    assert str(error.value) == (
+        f"{path} line 2 is no timing: delete the file, which only helps to guess how long the rest takes"
+    )
+    path.write_bytes(b'{"key": "a", "seconds": 1.5}\n{"key": "b", "sec')
+    with Store(tmp_path) as store:
+        assert store.seconds() == {"a": 1.5}
 
 
 def _hold(folder: Path, holding, release) -> None:

@@ -174,6 +174,21 @@ def test_an_answer_is_scored_by_the_rules_of_its_dataset(smollm2, tmp_path: Path
             ": the field 'input' does not ask for 'The ... of'",
         ),
         (
+            "math_find",
+            {"context": "x", "input": "The sum of", "answer": ["ninety"]},
+            ": the field 'answer' is 'ninety': a number would be accepted",
+        ),
+        (
+            "passkey",
+            {"id": [7], "context": "x", "input": "y", "answer": ["1"]},
+            ": the field 'id' is neither text nor number",
+        ),
+        (
+            "passkey",
+            {"id": None, "context": "x", "input": "y", "answer": ["1"]},
+            ": the field 'id' is neither text nor number",
+        ),
+        (
             "code_debug",
             {"context": "x", "options": ["a", "b"], "answer": "a"},
             ": the field 'options' has 2 texts; four are expected",

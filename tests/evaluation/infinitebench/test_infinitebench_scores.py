@@ -97,6 +97,31 @@ def test_the_values_before_the_first_wrong_one(output: str, score: float):
     assert SCORES["math_calc"](output, ("5", "7", "3")) == pytest.approx(score)
 
 
+LONG = "7" * 5000
+"""More digits than Python makes an int of."""
+
+
+@pytest.mark.parametrize(
+    ("dataset", "output", "references", "score"),
+    [
+        ("math_find", LONG, ("94",), 0),
+        ("math_find", LONG, ("94.5",), 0),
+        ("math_find", "0" * 5000 + "94", ("94",), 1),
+        ("math_calc", f"8, 5, {LONG}, 3", ("5", "7", "3"), 1 / 3),
+        ("math_calc", f"{LONG}, 5, 7, 3", ("5", "7", "3"), 1),
+        ("code_run", LONG, ("-14",), 0),
+        ("passkey", LONG, ("01234",), 0),
+    ],
+)
+def test_a_number_without_end_is_only_wrong(dataset: str, output: str, references: tuple[str, ...], score: float):
+    assert SCORES[dataset](output, references) == pytest.approx(score)
+
+
+@pytest.mark.parametrize("reference", ["ninety", "n.a.", "1e3", ""])
+def test_a_reference_that_is_no_plain_number_is_met_by_none(reference: str):
+    assert SCORES["math_find"]("94", (reference,)) == 0
+
+
 @pytest.mark.parametrize(
     ("output", "score"),
     [
