@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -91,13 +92,10 @@ def test_without_matplotlib_the_extra_is_named(tmp_path: Path, monkeypatch):
 
 
 def test_a_picture_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch):
-    write = Path.write_bytes
-
-    def half(self, content):
-        write(self, content[: len(content) // 2])
+    def full(file):
         raise OSError("disk full")
 
-    monkeypatch.setattr(Path, "write_bytes", half)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="disk full"):
         plot_curves(curves(RoPE=[1, 2, 3]), tmp_path / "curves.png")
     assert list(tmp_path.iterdir()) == []

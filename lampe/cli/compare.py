@@ -196,6 +196,7 @@ def _report(plan: Plan, folder: Path, records: Sequence[Record], *, as_json: boo
         lengths={task.name: lengths for task, lengths in tasks.items()},
         window={name: subject.config.rope.original_window for name, subject in plan.subjects.items()},
         title=wanted.title,
+        remarks=plan.outside(),
         resamples=wanted.resamples,
         about=plan.about,
     )

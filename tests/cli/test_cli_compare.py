@@ -83,6 +83,10 @@ def test_one_command_measures_and_reports(lampe: Lampe, file: Path, tmp_path: Pa
     assert about["scores"] == 36
     assert about["experiment"]["tasks"][1]["task"]["digits"] == 5
     assert "A small comparison" in (out / "report.html").read_text()
+    (remark,) = [note for note in summary["notes"] if "not trained on" in note["text"]]
+    assert remark["text"] == (
+        "Relative positions that chat-model was not trained on are used by RoPE at 150, 260 tokens."
+    )
     # What is there is not measured again, and --json prints the summary alone.
     again = lampe("compare", file, "--out", out, "--json")
     assert json.loads(again.stdout) == summary

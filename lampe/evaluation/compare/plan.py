@@ -166,6 +166,19 @@ class Plan:
             "scores": sum(len(unit.keys) for unit in self.units),
         }
 
+    def outside(self) -> list[str]:
+        """A sentence for each model: which methods leave its trained window, at which lengths."""
+        sentences = []
+        for name in self.subjects:
+            found: dict[str, list[str]] = {}
+            for cell, method in self.methods.items():
+                if cell.model == name and _leaves_window(method, self.subjects[name].config, cell.length):
+                    found.setdefault(cell.method, []).append(f"{cell.length:,}")
+            if found:
+                methods = "; ".join(f"{label} at {', '.join(lengths)}" for label, lengths in found.items())
+                sentences.append(f"Relative positions that {name} was not trained on are used by {methods} tokens.")
+        return sentences
+
     def left(self, done: Callable[[str], bool]) -> list[Unit]:
         """The units of which something is still to be measured."""
         return [rest for unit in self.units if (rest := unit.without(done)).samples]
@@ -206,6 +219,16 @@ class Plan:
                 except PlanError as error:
                     raise ConfigError(f"method {label!r} at {length} tokens: {error}") from None
                 self.methods[Cell(subject.entry.name, label, length)] = method
+
+
+def _leaves_window(method: PositionalEncoding, config: ModelConfig, length: int) -> bool:
+    """Whether a layer uses relative positions that the model was not trained on."""
+    windows = [method.config.window_of(config.window_of(layer)) for layer in range(config.n_layers)]
+    widest = None if None in windows else max(window for window in windows if window)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        plan = method.plan(length).within(widest)
+    return plan.largest_position() >= method.position_limit(length)
 
 
 def cell_of(record: Record) -> Cell:

@@ -69,6 +69,7 @@ class Report:
         window: int | Mapping[str, int] | None = None,
         title: str = "Long-context methods compared",
         about: Mapping[str, Any] | None = None,
+        remarks: Sequence[str] = (),
         resamples: int = RESAMPLES,
     ) -> Report:
         """Put records together.
@@ -80,6 +81,7 @@ class Report:
             labels: of the methods.
             lengths: in tokens, of all tasks or by task name; those of the records are added.
             window: the trained window in tokens, of all models or by model.
+            remarks: sentences to stand before the notes.
             resamples: of the bootstrap.
 
         Raises:
@@ -124,7 +126,7 @@ class Report:
             rows=task_rows,
             suite_rows=suite_rows,
             effective=tuple(_effective(suite_rows, kinds, suites)),
-            notes=make_notes(records, task_rows, len(places(kinds))),
+            notes=(*(Note(None, text) for text in remarks), *make_notes(records, task_rows, len(places(kinds)))),
             records=records,
             resamples=resamples,
         )
