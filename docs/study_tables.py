@@ -3,49 +3,48 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from lampe import evaluation
+from lampe.evaluation.compare.rows import Row
+from lampe.evaluation.compare.tables import MARKS
 
 SUMMARY = Path(__file__).resolve().parent.parent / "examples" / "smollm2" / "results" / "summary.json"
 TASKS = ("perplexity", "passkey", "niah-single-1", "kv-retrieval", "niah-multikey-2", "fwe", "vt")
 
 
 @cache
-def _rows(summary: Path) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = json.loads(summary.read_text())["rows"]
-    return rows
+def _rows(summary: Path) -> list[Row]:
+    # A figure that is not finite is null in JSON.
+    rows = (item | {"figure": math.nan if item["figure"] is None else item["figure"]} for item in _items(summary))
+    return [Row.model_validate(row) for row in rows]
 
 
-Cell = Callable[[dict[str, Any]], str]
+def _items(summary: Path) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = json.loads(summary.read_text())["rows"]
+    return items
 
 
-def figure(row: dict[str, Any]) -> str:
+Cell = Callable[[Row], str]
+
+
+def figure(row: Row) -> str:
     """The figure of a row, and whether it is better or worse than the baseline's."""
-    if row["figure"] is None:
-        return "not finite"
-    return f"{_shown(row)(row['figure'])}{_mark(row)}"
+    return f"{row.shown} {MARKS[row.verdict]}".strip()
 
 
-def difference(row: dict[str, Any]) -> str:
+def difference(row: Row) -> str:
     """The difference to the baseline with its interval; nothing for the baseline itself."""
-    if row["difference"] is None:
-        return "-"
-    shown = _shown(row)
-
-    def signed(value: float) -> str:
-        return f"{'−' if value < 0 else '+'}{shown(abs(value))}"
-
-    around = f" ({signed(row['diff_low'])} to {signed(row['diff_high'])})" if row["diff_low"] is not None else ""
-    return f"{signed(row['difference'])}{around}{_mark(row)}"
+    parts = (row.shown_difference, row.difference_interval, MARKS[row.verdict])
+    return " ".join(part for part in parts if part) or "-"
 
 
 def table(task: str, summary: Path = SUMMARY, cell: Cell = figure) -> str:
     """Methods down, lengths across; the last row says how many samples, and contexts, the figures rest on."""
-    rows = {(row["method"], row["length"]): row for row in _rows(summary) if row["task"] == task}
+    rows = {(row.method, row.length): row for row in _rows(summary) if row.task == task}
     if not rows:
         return "Not measured yet."
     lengths = sorted({length for _, length in rows})
@@ -57,16 +56,8 @@ def table(task: str, summary: Path = SUMMARY, cell: Cell = figure) -> str:
     return "\n".join([*lines, f"| *samples (contexts)* | {' | '.join(counts)} |"])
 
 
-def _shown(row: dict[str, Any]) -> Callable[[float], str]:
-    return evaluation.registry.get(row["kind"]).shown
-
-
-def _mark(row: dict[str, Any]) -> str:
-    return {"better": " ▲", "worse": " ▼", None: ""}[row["verdict"]]
-
-
-def _counts(rows: list[dict[str, Any]]) -> str:
-    kinds = sorted({(row["samples"], row["contexts"]) for row in rows})
+def _counts(rows: list[Row]) -> str:
+    kinds = sorted({(row.samples, row.contexts) for row in rows})
     return ", ".join(f"{samples} ({contexts})" for samples, contexts in kinds)
 
 

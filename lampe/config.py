@@ -47,6 +47,15 @@ class PositionalConfig(FiniteModel):
             return None
         return self.sliding_window if own is None else min(own, self.sliding_window)
 
+    def windows_of(self, model: ModelConfig) -> tuple[int | None, ...]:
+        """What each layer of a model sees under this config."""
+        return tuple(self.window_of(model.window_of(layer)) for layer in range(model.n_layers))
+
+    def widest_window(self, model: ModelConfig) -> int | None:
+        """What the layer that sees most sees, in tokens; None for every earlier token."""
+        windows = [window for window in self.windows_of(model) if window is not None]
+        return max(windows) if len(windows) == model.n_layers else None
+
 
 class Origin(FrozenModel):
     """Where a model came from.

@@ -19,6 +19,11 @@ MOST_ROOM = 8192
 """New tokens that a cache has room for from the beginning: a budget may be large only so that it does not end."""
 
 
+def room(length: int, budget: int) -> int:
+    """Tokens that a cache begins with room for: a prompt of `length` tokens, and new ones up to `MOST_ROOM`."""
+    return length + min(budget, MOST_ROOM)
+
+
 @dataclass(frozen=True)
 class Engine:
     """A model that runs: what generation and evaluation need of it.
@@ -40,32 +45,26 @@ class Engine:
 
         Rows of the same length share one plan. A cache grows where its room ends.
         """
-        config = self.model.config.model_copy(update={"sliding_windows": self._windows})
+        windows = self.positional.config.windows_of(self.model.config)
+        config = self.model.config.model_copy(update={"sliding_windows": windows})
         plans = self.plans(prompt_lengths, budget)
         weight = self.model.model.embed_tokens.weight
         return KVCache.allocate(
             config,
             [plans[length] for length in prompt_lengths],
-            max(prompt_lengths) + min(budget, MOST_ROOM),
+            room(max(prompt_lengths), budget),
             dtype=weight.dtype,
             device=weight.device,
         )
 
     def plans(self, prompt_lengths: Sequence[int], budget: int = 0) -> dict[int, PositionPlan]:
         """The plan of each prompt length: for the prompt, or for prompt and budget, as the method's config says."""
-        widest = None if None in self._windows else max(window for window in self._windows if window)
+        widest = self.positional.config.widest_window(self.model.config)
         extra = budget if self.positional.config.length == "total" else 0
         return {
             length: self.positional.plan(length + extra, sliding_window=widest)
             for length in dict.fromkeys(prompt_lengths)
         }
-
-    @property
-    def _windows(self) -> tuple[int | None, ...]:
-        """Every layer's sliding window, the smaller of the model's and the method's."""
-        config = self.model.config
-        own = [config.window_of(layer) for layer in range(config.n_layers)]
-        return tuple(map(self.positional.config.window_of, own))
 
     def check_prompt(self, ids: Sequence[int], name: str = "the prompt") -> None:
         """Refuse token ids that the model cannot continue.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from lampe.generation import MOST_ROOM, Engine, Piece, generate
+from lampe.generation import Engine, Piece, generate, room
 from lampe.models.cache import KVCache
 from lampe.sampling import Sampling
 from lampe.tokenizers import Tokenizer
@@ -115,7 +115,7 @@ class Session:
         self._turn += 1
         self._cache.truncate(held)
         self._cache.replan([plan])
-        self._cache.reserve(len(ids) + min(budget, MOST_ROOM))
+        self._cache.reserve(room(len(ids), budget))
         self._ids = ids[:held]
         return self._cache, held
 

@@ -65,7 +65,6 @@ class Meter:
         store: open; every loss is added to it.
         budget: learns how long things take, and refuses what does not fit.
         model: name of the checkpoint, for the records.
-        fingerprint: of its weights.
         started: called before each measurement.
 
     Raises:
@@ -83,11 +82,10 @@ class Meter:
         budget: Budget,
         *,
         model: str,
-        fingerprint: str | None,
         started: Callable[[Step], None] | None = None,
     ):
         self._llm, self._store, self.budget = llm, store, budget
-        self._model, self._fingerprint, self._started = model, fingerprint, started
+        self._model, self._started = model, started
         self.expected: dict[int, int] = {}
         """How many spans are still to come at each length, as far as can be told."""
         self._contexts: dict[int, list[tuple[Sample, str, Work]]] = defaultdict(list)
@@ -135,7 +133,7 @@ class Meter:
 
     def _runner(self, variant: Variant) -> Runner:
         llm = self._llm.with_positional(variant.method)
-        return Runner(llm, variant.label, model=self._model, fingerprint=self._fingerprint)
+        return Runner(llm, variant.label, model=self._model)
 
     def _key(self, variant: Variant, sample: Sample, prompt: str) -> str:
         name = sample.task.name

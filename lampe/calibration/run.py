@@ -99,7 +99,7 @@ class _Calibration:
         self.lengths = settings.lengths or default_lengths(self.window)
         self.left_out: list[str] = []
         samples = list(settings.task().samples(self.tokenizer, self.lengths))
-        self.meter = Meter(llm, samples, store, budget, model=name, fingerprint=self.fingerprint, started=started)
+        self.meter = Meter(llm, samples, store, budget, model=name, started=started)
         # A walk that ends as soon as it can, and one round of narrowing.
         self.meter.expected = dict.fromkeys(self.lengths, 1 + settings.patience + 2)
 

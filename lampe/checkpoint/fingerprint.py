@@ -18,7 +18,7 @@ PLACES = 4
 MOST_NUMBERS = 1024
 """Of each of them, from its beginning."""
 
-NOT_OF_THE_WEIGHTS = {"dtype": True, "bos_token_id": True, "eos_token_ids": True, "pad_token_id": True}
+NOT_OF_THE_WEIGHTS = {"dtype", "bos_token_id", "eos_token_ids", "pad_token_id"}
 
 
 def fingerprint(folder: str | os.PathLike[str]) -> str:

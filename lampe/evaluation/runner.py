@@ -14,7 +14,7 @@ from torch import Tensor
 from lampe.errors import TokenizerError
 from lampe.evaluation.base import Record, Sample, Setting, Task
 from lampe.evaluation.budget import Budget, Work
-from lampe.generation import generate
+from lampe.generation import generate, room
 from lampe.llm import LLM, PositionalSpec
 from lampe.models.cache import KVCache
 from lampe.sampling import Sampling
@@ -31,10 +31,9 @@ class Runner:
         llm: the model, bound to its method.
         label: how tables and plots call the method.
         model: name or folder of the checkpoint, for the records.
-        fingerprint: of its weights, for the records; None is that of the checkpoint it was loaded from, if it was.
     """
 
-    def __init__(self, llm: LLM, label: str, *, model: str = "", fingerprint: str | None = None):
+    def __init__(self, llm: LLM, label: str, *, model: str = ""):
         self.llm = llm
         self.label = label
         origin = llm.config.rope.origin
@@ -43,7 +42,7 @@ class Runner:
             label=label,
             positional=llm.positional.described(),
             model=model,
-            fingerprint=origin.fingerprint if fingerprint is None and origin else fingerprint,
+            fingerprint=origin.fingerprint if origin else None,
             tokenizer=llm.tokenizer.fingerprint if llm.tokenizer else None,
             template=llm.tokenizer.template_fingerprint if llm.tokenizer else None,
             dtype=str(weight.dtype).removeprefix("torch."),
@@ -138,7 +137,7 @@ class Runner:
             cache = engine.cache([len(ids)], budget)
             engine.forward(torch.tensor([ids[:shared]]), cache, last=1)
             self._held = held = _Held(ids[:shared], cache)
-        cache = held.cache.copy(len(ids) + budget)
+        cache = held.cache.copy(room(len(ids), budget))
         cache.replan([plan])
         return cache, shared
 

@@ -64,7 +64,6 @@ def test_records_carry_the_fingerprint_of_the_checkpoint_a_model_was_loaded_from
     origin = llm.config.rope.origin
     assert len(origin.fingerprint) == 64
     assert Runner(llm, "x").setting.fingerprint == origin.fingerprint
-    assert Runner(llm, "x", fingerprint="given").setting.fingerprint == "given"
     (record,) = evaluate(llm, {"x": "rope"}, Perplexity(text=text, tokens=9, places=1), (60,))
     assert record.setting.fingerprint == origin.fingerprint
     by_hand = llm.config.model_copy(update={"rope": llm.config.rope.model_copy(update={"origin": None})})

@@ -223,11 +223,9 @@ class Plan:
 
 def _leaves_window(method: PositionalEncoding, config: ModelConfig, length: int) -> bool:
     """Whether a layer uses relative positions that the model was not trained on."""
-    windows = [method.config.window_of(config.window_of(layer)) for layer in range(config.n_layers)]
-    widest = None if None in windows else max(window for window in windows if window)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        plan = method.plan(length).within(widest)
+        plan = method.plan(length).within(method.config.widest_window(config))
     return plan.largest_position() >= method.position_limit(length)
 
 

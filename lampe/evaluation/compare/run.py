@@ -45,7 +45,7 @@ class Bench:
             prefill_chunk=entry.prefill_chunk,
         )
         self._runners = {
-            cell: Runner(llm.with_positional(method), cell.method, model=cell.model, fingerprint=subject.fingerprint)
+            cell: Runner(llm.with_positional(method), cell.method, model=cell.model)
             for cell, method in methods.items()
             if cell.model == entry.name
         }

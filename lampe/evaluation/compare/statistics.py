@@ -92,7 +92,7 @@ class Estimate:
     high: float | None
     samples: int
     contexts: int
-    enough: bool = True
+    enough: bool
 
     @property
     def excludes_zero(self) -> bool:

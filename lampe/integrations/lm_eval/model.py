@@ -15,7 +15,6 @@ from lm_eval.api.model import TemplateLM
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window, simple_parse_args_string
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from lampe.checkpoint import fingerprint, resolve
 from lampe.cli.specs import spec_text
 from lampe.errors import ConfigError, TokenizerError
 from lampe.evaluation.runner import Runner
@@ -259,9 +258,7 @@ class LampeLM(TemplateLM):  # type: ignore[misc]
     def get_model_info(self) -> dict[str, Any]:
         """What made the scores; the harness writes it into the results."""
         label = spec_text(self.llm.positional.config)
-        arguments = self.arguments
-        folder = resolve(arguments.pretrained, revision=arguments.revision, offline=arguments.offline)
-        setting = Runner(self.llm, label, model=arguments.pretrained, fingerprint=fingerprint(folder)).setting
+        setting = Runner(self.llm, label, model=self.arguments.pretrained).setting
         return {
             "model_num_parameters": sum(parameter.numel() for parameter in self.llm.model.parameters()),
             "model_dtype": setting.dtype,
