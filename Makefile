@@ -21,7 +21,7 @@ lint: $(READY)
 
 # Every method against every property, on as many random plans as you have time for: make matrix EXAMPLES=200
 matrix: $(READY)
-	LAMPE_MATRIX_EXAMPLES=$(or $(EXAMPLES),10) $(BIN)/python -m pytest tests/testing/test_matrix.py --matrix out/matrix.md
+	LAMPE_MATRIX_EXAMPLES=$(or $(EXAMPLES),10) $(BIN)/python -m pytest tests/testing/test_matrix.py -m "slow or not slow" --matrix out/matrix.md
 
 # Prefill, decoding, the model against transformers, loading, second turns, memory: over an hour without matrix units,
 # two thirds of it memory. Each prints a table and writes JSON and a picture to out/bench/.

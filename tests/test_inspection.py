@@ -261,6 +261,7 @@ def test_the_picture_of_a_method_that_leaves_its_window_is_red(tmp_path: Path) -
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lampe.png", "rope.png"]
 
 
+@pytest.mark.slow
 def test_the_gallery_draws_what_can_be_drawn_and_says_what_cannot(tmp_path: Path) -> None:
     methods = {name: case.example.bind(ROPE) for name, case in CASES.items()}
     methods["without factors"] = LongRoPE().bind(ROPE)
@@ -272,7 +273,9 @@ def test_the_gallery_draws_what_can_be_drawn_and_says_what_cannot(tmp_path: Path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["all.png", "lampe.png", "rope.png"]
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name != "lampe" else []) for name in CASES]
+)
 def test_every_method_has_a_picture(name: str, tmp_path: Path) -> None:
     path = save_picture(CASES[name].example.bind(ROPE), 200, tmp_path / "map.png", dpi=30)
     assert path.read_bytes().startswith(b"\x89PNG")

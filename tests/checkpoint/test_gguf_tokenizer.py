@@ -223,6 +223,7 @@ def test_smollm2_ids_equal_a_plain_bpe(smollm2):
     assert tokenizer.encode("<|im_start|>user\n").ids == [1, *judge("user\n")]
 
 
+@pytest.mark.slow
 def test_smollm2_special_tokens_and_chat_template(smollm2):
     folder, file, vocabulary = smollm2
     assert (vocabulary.bos_id, vocabulary.eos_id, vocabulary.pad_id, vocabulary.unk_id) == (1, 2, 2, 0)
@@ -316,6 +317,7 @@ def test_pieces_equal_sentencepieces(against_sentencepiece):
     assert config["added_tokens_decoder"]["1"]["content"] == "<s>"
 
 
+@pytest.mark.slow
 def test_no_space_is_put_before_a_text_where_the_file_says_so(tmp_path):
     source = fetch("mistral-common", "1.13.1", "mistral_common/data/tokenizer.model.v1")
     original = SentencePieceProcessor(model_file=str(source))

@@ -93,6 +93,7 @@ def test_one_command_measures_and_reports(lampe: Lampe, file: Path, tmp_path: Pa
     assert "36 are in" in again.stderr
 
 
+@pytest.mark.slow
 def test_the_time_ends_a_run_and_the_next_one_goes_on(lampe: Lampe, file: Path, tmp_path: Path, monkeypatch) -> None:
     out = tmp_path / "out"
     result = lampe("compare", file, "--out", out, "--minutes", 0)

@@ -53,6 +53,7 @@ def test_the_rope_by_hand(lampe: Lampe) -> None:
     assert result.stderr == ("warning: rope: 100 tokens reach relative position 99, outside the trained window of 64\n")
 
 
+@pytest.mark.slow
 def test_a_length_of_128k_stays_small(lampe: Lampe, tmp_path: Path) -> None:
     picture = tmp_path / "map.png"
     result = lampe("inspect", "lampe:head=512:profile=llama3", "-n", 131072, "--json", "--out", picture)

@@ -43,6 +43,7 @@ def run(settings: demo.Settings) -> tuple[list[Record], str]:
     return records, screen.getvalue()
 
 
+@pytest.mark.slow
 def test_without_a_limit_everything_is_measured(settings, recwarn):
     records, screen = run(settings)
     contexts = [(r.setting.label, r.length, r.trial) for r in records if r.kind == "perplexity"]

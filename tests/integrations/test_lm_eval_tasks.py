@@ -89,7 +89,7 @@ def scores(results):
     }
 
 
-@pytest.mark.parametrize("chat", [False, True])
+@pytest.mark.parametrize("chat", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_scores_are_those_of_the_harness(tasks, folder, reference, chat):
     arguments = f"pretrained={folder},positional=rope,dtype=float32"
     found = evaluate(tasks, "lampe", model_args=arguments, batch_size=4, apply_chat_template=chat)
@@ -106,6 +106,7 @@ def test_scores_are_those_of_the_harness(tasks, folder, reference, chat):
     assert found["config"]["lampe"]["positional"]["kind"] == "rope"
 
 
+@pytest.mark.slow
 def test_cached_answers_are_not_computed_again(tasks, folder, tmp_path, computed):
     model = LampeLM(pretrained=str(folder), positional="rope")
     first = evaluate(tasks, model, use_cache=str(tmp_path / "answers"))

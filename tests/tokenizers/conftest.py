@@ -87,7 +87,11 @@ def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Case:
     return Case(load_tokenizer(folder), judge, missing=missing)
 
 
-@pytest.fixture(scope="session", params=["llama3", "llama3_ranks", "qwen", "qwen_ranks", "smollm2"])
+SLOW = ("qwen_ranks", "llama3_ranks")
+CASES = ["llama3", "qwen", "smollm2", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
+
+
+@pytest.fixture(scope="session", params=CASES)
 def case(request: pytest.FixtureRequest) -> Case:
     """Every byte-level vocabulary."""
     found: Case = request.getfixturevalue(request.param)

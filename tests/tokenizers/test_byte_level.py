@@ -88,6 +88,7 @@ def test_stream_gives_up_on_half_a_code_point(llama3: Case) -> None:
     assert (stream.push(first), stream.flush(), stream.push(first)) == ("", "\ufffd", "")
 
 
+@pytest.mark.slow
 def test_half_a_megabyte_takes_a_moment(case: Case) -> None:
     text = PROSE[:400_000] + TEXTS["chinese"] * 300 + TEXTS["digits"] * 200
     start = time.process_time()
@@ -96,6 +97,7 @@ def test_half_a_megabyte_takes_a_moment(case: Case) -> None:
     assert ids == case.judged(text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", [" ", "\n", "^"])
 def test_a_run_of_a_million_characters(llama3: Case, run: str) -> None:
     text = run * (50_000 // len(run)) + "x"

@@ -105,6 +105,7 @@ def test_text_that_goes_on_keeps_its_space(spaced: SpacedCase) -> None:
         assert spaced.tokenizer.decode(ids[:cut]) + "".join(map(rest.push, ids[cut:])) + rest.flush() == whole
 
 
+@pytest.mark.slow
 def test_half_a_megabyte_takes_a_moment(spaced: SpacedCase) -> None:
     start = time.process_time()
     ids = spaced.tokenizer.encode(PROSE)

@@ -59,6 +59,7 @@ def _vocabularies(draw: st.DrawFn) -> dict[str, Any]:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(content=_vocabularies(), texts=st.lists(_TEXT, min_size=1, max_size=8))
 def test_any_merges_give_the_judges_ids(tiny: Path, content: dict[str, Any], texts: list[str]) -> None:

@@ -86,7 +86,9 @@ def test_scores_are_those_of_evaluate(undisturbed, llm, text, tmp_path: Path):
     assert sorted(got) == sorted(expected)
 
 
-@pytest.mark.parametrize("cuts", [(1,), (59,), (7, 13, 5), (2, 2, 2, 2, 2)])
+@pytest.mark.parametrize(
+    "cuts", [(7, 13, 5), *(pytest.param(cuts, marks=pytest.mark.slow) for cuts in [(1,), (59,), (2, 2, 2, 2, 2)])]
+)
 def test_a_run_that_is_cut_ends_with_the_same_file(experiment, undisturbed, tmp_path: Path, cuts):
     folder = tmp_path / "cut"
     for cut in cuts:
@@ -109,6 +111,7 @@ def test_scores_that_came_in_another_order_are_arranged(experiment, undisturbed,
     assert (folder / "results.jsonl").read_bytes() == undisturbed
 
 
+@pytest.mark.slow
 def test_more_trials_methods_and_lengths_are_added(fields, undisturbed, tmp_path: Path):
     fewer = {**fields, "methods": {"LaMPE": fields["methods"]["LaMPE"]}}
     fewer["tasks"] = [{**task, "limit": {320: 0, 200: 1}} for task in fields["tasks"]]
