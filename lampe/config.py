@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
 
 
 class FrozenModel(BaseModel):
@@ -96,9 +97,28 @@ class RopeConfig(FiniteModel):
     def __hash__(self) -> int:
         return hash(self._said)
 
+    @field_validator("scaling", mode="before")
+    @classmethod
+    def _of_its_kind(cls, value: object) -> object:
+        """Fields, as a dump has them, become the config of the method that they name."""
+        if isinstance(value, Mapping):
+            kinds = {config.model_fields["kind"].default: config for config in _subclasses(PositionalConfig)}
+            if value.get("kind") not in kinds:
+                raise ValueError(f"kind = {value.get('kind')!r}: expected the name of a positional method")
+            return kinds[value["kind"]].model_validate(value)
+        if type(value) is PositionalConfig:
+            raise ValueError("expected the config of one positional method, such as YaRN.Config")
+        return value
+
     @property
     def _said(self) -> tuple[object, ...]:
         return tuple(getattr(self, name) for name in RopeConfig.model_fields if name != "origin")
+
+
+def _subclasses(cls: type[PositionalConfig]) -> Iterator[type[PositionalConfig]]:
+    for derived in cls.__subclasses__():
+        yield derived
+        yield from _subclasses(derived)
 
 
 Activation = Literal["silu", "gelu", "gelu_pytorch_tanh", "relu"]

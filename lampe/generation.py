@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -9,9 +10,11 @@ import torch
 from torch import Tensor
 
 from lampe.attention import AttentionBackend
+from lampe.errors import TokenizerError
 from lampe.models.cache import KVCache
 from lampe.models.transformer import Transformer
 from lampe.positional import PositionalEncoding, PositionPlan
+from lampe.positional.base import longest
 from lampe.sampling import Sampler, Sampling
 from lampe.tokenizers import StreamDecoder, Tokenizer
 
@@ -80,20 +83,48 @@ class Engine:
             raise ValueError(f"token id {wrong}: the vocabulary has ids 0 to {size - 1}")
 
     @torch.inference_mode()
-    def forward(self, ids: Tensor, cache: KVCache, *, last: int | None = None) -> Tensor:
-        """Append tokens [b, t] in chunks; logits [b, last, vocab_size] of the last of them (None: all)."""
+    def forward(self, ids: Tensor, cache: KVCache, *, last: int | None = None, out: Tensor | None = None) -> Tensor:
+        """Append tokens [b, t] in chunks; logits [b, last, vocab_size] of the last of them (None: all).
+
+        They are written into `out` where that is given; a tensor that is made here belongs to torch's inference mode.
+        """
         total = ids.shape[1]
         last = total if last is None else min(last, total)
         ids = ids.to(self.model.model.embed_tokens.weight.device)
-        parts = []
         for begin in range(0, total, self.prefill_chunk):
             chunk = ids[:, begin : begin + self.prefill_chunk]
             end = begin + chunk.shape[1]
-            wanted = min(max(end - (total - last), 0), chunk.shape[1])
-            logits = self.model(chunk, cache, self.backend, last=wanted)
-            if wanted or end == total:
-                parts.append(logits)
-        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+            done = max(begin - (total - last), 0)
+            wanted = max(end - (total - last), 0) - done
+            # Weights, cache and rotations share one dtype, which autocast would change in some products only.
+            with torch.autocast(ids.device.type, enabled=False):
+                logits = self.model(chunk, cache, self.backend, last=wanted)
+            if out is None and end == total and wanted == last:
+                return logits  # type: ignore[no-any-return]
+            if wanted:
+                out = logits.new_empty(len(ids), last, logits.shape[2]) if out is None else out
+                out[:, done : done + wanted] = logits
+        assert out is not None
+        return out
+
+    def logits(self, ids: Tensor, cache: KVCache, *, last: int) -> Tensor:
+        """As `forward`, in a tensor like any other, which may be changed and take part in gradients."""
+        weight = self.model.model.embed_tokens.weight
+        out = torch.empty(len(ids), last, len(weight), dtype=weight.dtype, device=weight.device)
+        return self.forward(ids, cache, last=last, out=out)
+
+    def seen(self, plan: PositionPlan) -> PositionPlan:
+        """A plan as the layer that sees most sees it."""
+        return plan.within(self.positional.config.widest_window(self.model.config))
+
+    def inside(self, plan: PositionPlan, most: int) -> float:
+        """How many tokens, decoded on, a plan keeps inside the trained window; infinite where it keeps `most` there."""
+        limit, seen = self.positional.position_limit(plan.length), self.seen(plan)
+
+        def holds(length: int) -> bool:
+            return seen.largest_position(length) < limit
+
+        return math.inf if holds(most) else longest(holds, most)
 
 
 @dataclass(frozen=True)
@@ -116,12 +147,19 @@ class _Sequence:
         self, row: int, prompt: list[int], sampling: Sampling, end_ids: Sequence[int], text: TextStream | None
     ):
         self.row = row
+        self.inside = math.inf
+        self._read = len(prompt)
         self.tokens: list[int] = []
         self.done = False
         self._sampler = Sampler(sampling, prompt)
         self._left = sampling.max_new_tokens
         self._end_ids = () if sampling.ignore_eos else end_ids
         self._text = text
+
+    @property
+    def length(self) -> int:
+        """Tokens that are held once the last one was run."""
+        return self._read + len(self.tokens)
 
     def advance(self, logits: Tensor) -> Iterator[Piece]:
         """Choose the next token from logits [vocab_size]; an end token ends the row and is not part of the answer."""
@@ -151,6 +189,8 @@ def generate(
 ) -> Iterator[Piece]:
     """Continue several prompts at once; every row is what the same prompt gives alone.
 
+    An answer that leaves the trained window is warned of, once a method, when it does.
+
     Prompts are prefilled one after another, each under a plan for its own length; then all rows decode together until
     they end.
 
@@ -163,9 +203,27 @@ def generate(
         cache: tokens that stand before the prompts, a row for each; None begins with an empty one.
         contexts: the token ids that `cache` holds, for the repetition penalty; None leaves it to the prompts.
 
-    Yields:
+    Returns:
         The tokens of all rows as they are made.
+
+    Raises:
+        TokenizerError: there are stop strings and no tokenizer.
     """
+    if sampling.stop and tokenizer is None:
+        raise TokenizerError("stop strings need a tokenizer, and this model was made without one")
+    return _generate(engine, prompts, sampling, end_ids, tokenizer, at_start, cache, contexts)
+
+
+def _generate(
+    engine: Engine,
+    prompts: Sequence[list[int]],
+    sampling: Sampling,
+    end_ids: Sequence[int],
+    tokenizer: Tokenizer | None,
+    at_start: bool,
+    cache: KVCache | None,
+    contexts: Sequence[list[int]] | None,
+) -> Iterator[Piece]:
     if cache is None:
         cache = engine.cache([len(prompt) for prompt in prompts], sampling.max_new_tokens)
     # Embeddings are often padded beyond the tokenizer's last id; no text has such a token.
@@ -177,8 +235,13 @@ def generate(
         sequence = _Sequence(row, [*context, *prompt], sampling, end_ids, text)
         logits = engine.forward(torch.tensor([prompt]), cache.select([row]), last=1)
         yield from sequence.advance(logits[0, -1, :known])
+        sequence.inside = engine.inside(cache.rows[row].plan, room(sequence.length, sampling.max_new_tokens))
         sequences.append(sequence)
     while active := [sequence for sequence in sequences if not sequence.done]:
+        for sequence in active:
+            if sequence.length > sequence.inside:
+                sequence.inside = math.inf
+                engine.positional.warn_outside(engine.seen(cache.rows[sequence.row].plan), sequence.length)
         ids = torch.tensor([[sequence.tokens[-1]] for sequence in active])
         logits = engine.forward(ids, cache.select([sequence.row for sequence in active]))
         for sequence, row_logits in zip(active, logits, strict=True):

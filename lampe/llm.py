@@ -168,13 +168,19 @@ class LLM:
             last: only those of so many last positions; None for all t.
 
         Returns:
-            [b, last, vocab_size], of the weights' dtype.
+            [b, last, vocab_size], of the weights' dtype. They carry no gradients of the model.
+
+        Raises:
+            ValueError: the ids are no table of known ones, or `last` is not from 1 to t.
         """
         ids = torch.as_tensor(ids, dtype=torch.int64)
         if ids.ndim != 2 or 0 in ids.shape:
             raise ValueError(f"ids {list(ids.shape)}: expected [batch, length] with at least one token")
         self.engine.check_prompt(ids.flatten().tolist())
-        return self.engine.forward(ids, self.engine.cache([ids.shape[1]] * ids.shape[0]), last=last)
+        last = ids.shape[1] if last is None else last
+        if not 1 <= last <= ids.shape[1]:
+            raise ValueError(f"last = {last}: expected 1 to {ids.shape[1]}, the tokens of a row")
+        return self.engine.logits(ids, self.engine.cache([ids.shape[1]] * ids.shape[0]), last=last)
 
     @overload
     def generate(self, prompt: Any, *, stream: Literal[True], **sampling: Any) -> Iterator[Any]: ...
@@ -200,12 +206,11 @@ class LLM:
                 repetition_penalty, seed, stop, ignore_eos.
 
         Returns:
-            The new text for text, the new ids for ids, a list for a list.
+            The new text for text, the new ids for ids, a list for a list. Text ends before a stop string; the ids are
+            all that were made, those of the stop string too.
         """
         rules = validate(Sampling, sampling, "generate")
         many, texts, prompts = self._prompts(prompt)
-        if rules.stop and self.tokenizer is None:
-            raise TokenizerError("stop strings need a tokenizer, and this model was made without one")
         pieces = generate(self.engine, prompts, rules, end_ids=self.end_ids, tokenizer=self.tokenizer, at_start=False)
         if stream:
             return (piece.text for piece in pieces if piece.text) if texts and not many else pieces
@@ -239,12 +244,12 @@ class LLM:
             TokenizerError: there is no tokenizer or no chat template, or it refuses the messages.
         """
         if session is None:
-            session = Session(self.engine)
-        elif session.engine is not self.engine:
+            session = self.session()
+        elif session.engine is not self.engine or session.tokenizer is not self.tokenizer:
             raise ValueError("the session belongs to another model or method; `session()` of this one makes its own")
         ids = self._tokenizer.encode_chat(messages, add_generation_prompt=True)
         rules = validate(Sampling, sampling, "chat")
-        pieces = session.generate(ids, rules, end_ids=self.end_ids, tokenizer=self._tokenizer)
+        pieces = session.generate(ids, rules, at_start=True)
         text = (piece.text for piece in pieces if piece.text)
         return text if stream else "".join(text)
 
@@ -255,7 +260,7 @@ class LLM:
             exact: where the plan of a longer prompt disagrees with that of the held tokens, read all of it again
                 instead of rotating the cached keys.
         """
-        return Session(self.engine, exact=exact)
+        return Session(self.engine, exact=exact, end_ids=self.end_ids, tokenizer=self.tokenizer)
 
     @property
     def _tokenizer(self) -> Tokenizer:

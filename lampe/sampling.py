@@ -31,7 +31,7 @@ class Sampling(FiniteModel):
         repetition_penalty: above 1, logits of tokens seen in prompt or answer are divided by it (multiplied if
             negative) (arXiv 1909.05858).
         seed: of the random draws; a row of a batch draws as if it were alone. None draws anew each time.
-        stop: strings, none empty, that end the answer and are not part of it.
+        stop: strings, none empty, that end the answer and are not part of its text; the tokens that make one are made.
         ignore_eos: go on after an end token.
     """
 

@@ -23,11 +23,22 @@ class Session:
     Args:
         engine: the model that runs.
         exact: read everything again where the plans disagree.
+        end_ids: tokens that end an answer.
+        tokenizer: makes the text of the pieces; None leaves it empty and allows no stop strings.
     """
 
-    def __init__(self, engine: Engine, *, exact: bool = False):
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        exact: bool = False,
+        end_ids: Sequence[int] = (),
+        tokenizer: Tokenizer | None = None,
+    ):
         self.engine = engine
         self.exact = exact
+        self.end_ids = tuple(end_ids)
+        self.tokenizer = tokenizer
         self._cache: KVCache | None = None
         self._ids: list[int] = []
         self._turn = 0
@@ -48,12 +59,13 @@ class Session:
         Raises:
             ValueError: the prompt is empty or has an unknown id, or `last` is not from 1 to its length.
         """
-        self.engine.check_prompt(prompt)
-        if not 1 <= last <= len(prompt):
-            raise ValueError(f"last = {last}: expected 1 to {len(prompt)}, the tokens of the prompt")
-        cache, held = self._continue(list(prompt), 0, last)
-        logits = self.engine.forward(torch.tensor([prompt[held:]]), cache, last=last)
-        self._ids = list(prompt)
+        ids = [int(token) for token in prompt]
+        self.engine.check_prompt(ids)
+        if not 1 <= last <= len(ids):
+            raise ValueError(f"last = {last}: expected 1 to {len(ids)}, the tokens of the prompt")
+        cache, held = self._continue(ids, 0, last)
+        logits = self.engine.logits(torch.tensor([ids[held:]]), cache, last=last)
+        self._ids = ids
         return logits[0]
 
     def generate(
@@ -61,24 +73,23 @@ class Session:
         prompt: Sequence[int],
         sampling: Sampling,
         *,
-        end_ids: Sequence[int] = (),
-        tokenizer: Tokenizer | None = None,
+        at_start: bool = False,
     ) -> Iterator[Piece]:
         """Continue a prompt, of which the beginning that it shares with what is held is not read again.
 
         Args:
             prompt: token ids from the first one on.
-            end_ids: tokens that end the answer.
-            tokenizer: makes the text of the pieces.
+            at_start: the text stands for itself, as an answer does; False for one that goes on from its prompt.
 
         Raises:
             ValueError: the prompt is empty or has an unknown id.
+            TokenizerError: there are stop strings and no tokenizer.
             RuntimeError: the session went on to another prompt before this answer ended.
 
         Yields:
             The tokens as they are made. Prompt and answer are held afterwards, as far as they were run.
         """
-        ids = list(prompt)
+        ids = [int(token) for token in prompt]
         self.engine.check_prompt(ids)
         cache, held = self._continue(ids, sampling.max_new_tokens, 1)
         turn = self._turn
@@ -86,8 +97,9 @@ class Session:
             self.engine,
             [ids[held:]],
             sampling,
-            end_ids=end_ids,
-            tokenizer=tokenizer,
+            end_ids=self.end_ids,
+            tokenizer=self.tokenizer,
+            at_start=at_start,
             cache=cache,
             contexts=[ids[:held]],
         )

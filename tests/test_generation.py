@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lampe.generation import Piece, TextStream, generate
-from lampe.positional import LaMPE, RoPE
+from lampe.positional import LaMPE, PositionWarning, RoPE
 from lampe.sampling import Sampling
 from lampe.testing import CASES
 from lampe.testing.decoding import tokens as ids_of
@@ -177,3 +179,26 @@ def test_only_the_asked_logits_are_computed():
     engine.model.model.norm.register_forward_hook(lambda module, args, output: seen.append(args[0].shape[1]))
     list(generate(engine, [ids_of(1, 50)[0].tolist()], Sampling(max_new_tokens=3)))
     assert seen == [1, 1, 1]
+
+
+def test_an_answer_that_leaves_the_trained_window_is_warned_of_once():
+    engine = engine_of(RoPE())
+    window = engine.positional.window
+    inside = Sampling(max_new_tokens=10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        list(generate(engine, [list(range(1, window - 9))], inside))
+    with pytest.warns(PositionWarning, match=f"rope: {window + 1} tokens reach relative position {window}, outside"):
+        list(generate(engine, [list(range(1, window - 8)), [1, 2]], Sampling(max_new_tokens=30)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        list(generate(engine, [list(range(1, window - 8))], Sampling(max_new_tokens=30)))
+
+
+def test_a_plan_for_prompt_and_answer_stays_inside():
+    for length, expected in (("prompt", 1), ("total", 0)):
+        method = LaMPE(head=8, tail=4, span=30, length=length)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            list(generate(engine_of(method), [[1, 2, 3]], Sampling(max_new_tokens=100)))
+        assert len(caught) == expected

@@ -8,7 +8,7 @@ import shutil
 import pytest
 import torch
 
-from lampe import LLM, LaMPE, Llama3, RoPE, YaRN
+from lampe import LLM, LaMPE, Llama3, RoPE, Sampling, YaRN
 from lampe.errors import CheckpointError, ConfigError, TokenizerError, UnknownNameError
 from lampe.testing import ROPE
 from lampe.testing.decoding import small_model
@@ -59,6 +59,49 @@ def test_logits_are_those_of_each_row_and_of_the_last_positions(llm):
     assert whole.shape == (2, 40, 256)
     torch.testing.assert_close(llm.logits(IDS[1:]), whole[1:], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(llm.logits(IDS.tolist(), last=3), whole[:, -3:], atol=1e-5, rtol=1e-5)
+
+
+def test_logits_are_tensors_like_any_other(llm):
+    logits = llm.logits([[1, 2, 3, 4, 5]])
+    weight = torch.ones(logits.shape[-1], requires_grad=True)
+    (logits.div_(2) * weight).sum().backward()
+    torch.testing.assert_close(weight.grad, logits.sum(dim=(0, 1)))
+    llm.session().logits([1, 2, 3]).mul_(2)
+
+
+def test_neither_gradients_nor_autocast_change_a_pass(llm):
+    ids = [[1, 2, 3, 4, 5]]
+    expected = llm.logits(ids)
+    with torch.autocast("cpu", torch.bfloat16), torch.enable_grad():
+        assert torch.equal(llm.logits(ids), expected)
+    assert not llm.model(torch.tensor(ids), llm.engine.cache([5]), llm.engine.backend).requires_grad
+
+
+def test_logits_in_chunks_are_written_into_one_tensor(llm):
+    ids = torch.arange(1, 41).reshape(2, 20)
+    chunked = LLM(llm.model, prefill_chunk=6, positional="rope", attention="chunked")
+    whole = LLM(llm.model, positional="rope", attention="chunked").logits(ids)
+    for last in (1, 2, 3, 13, 20):
+        torch.testing.assert_close(chunked.logits(ids, last=last), whole[:, -last:], atol=1e-5, rtol=1e-5)
+        found = chunked.engine.forward(ids, chunked.engine.cache([20, 20]), last=last)
+        torch.testing.assert_close(found, whole[:, -last:], atol=1e-5, rtol=1e-5)
+
+
+def test_a_session_ends_where_the_model_does(folder):
+    llm = LLM.load(folder, tokenizer=False, device="cpu")
+    ids = [5, 6, 7]
+    plain = llm.generate(ids, max_new_tokens=6, ignore_eos=True)
+    ending = LLM(llm.model)
+    ending.model.config = llm.config.model_copy(update={"eos_token_ids": (plain[2],)})
+    pieces = list(ending.session().generate(torch.tensor(ids), Sampling(max_new_tokens=6)))
+    assert [piece.token for piece in pieces if piece.token is not None] == ending.generate(ids, max_new_tokens=6)
+    assert len(pieces) < 6
+
+
+def test_a_session_without_a_tokenizer_knows_no_stop_strings(llm):
+    session = LLM(llm.model).session()
+    with pytest.raises(TokenizerError, match="stop strings need a tokenizer"):
+        list(session.generate([1, 2], Sampling(stop=("x",))))
 
 
 def test_prompts_of_ids_give_ids(llm):
@@ -150,6 +193,8 @@ def test_what_is_refused_before_the_weights_are_read(folder, tmp_path):
         (lambda llm: llm.generate([[1], "text"]), ValueError, "all text or all token ids"),
         (lambda llm: llm.generate("text"), TokenizerError, "needs a tokenizer"),
         (lambda llm: llm.generate([1], stop=("x",)), TokenizerError, "stop strings need a tokenizer"),
+        (lambda llm: llm.logits([[1, 2]], last=0), ValueError, "last = 0: expected 1 to 2"),
+        (lambda llm: llm.logits([[1, 2]], last=3), ValueError, "last = 3: expected 1 to 2"),
         (lambda llm: llm.chat([{"role": "user", "content": "hi"}]), TokenizerError, "needs a tokenizer"),
         (lambda llm: llm.generate([1], tokens=3), ConfigError, "unknown field 'tokens'"),
         (lambda llm: llm.logits([1, 2]), ValueError, r"ids \[2\]: expected \[batch, length\]"),

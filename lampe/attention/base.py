@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from lampe.attention.view import PlanView
@@ -60,14 +61,17 @@ class AttentionBackend(ABC):
         """Attention of the last t of s tokens, for un-rotated query [b, h, t, d], key and value [b, g, s, d].
 
         Raises:
-            ValueError: the shapes do not fit each other.
+            ValueError: the shapes do not fit each other, or gradients would have to be recorded.
         """
         first = key.shape[2] - query.shape[2]
-        if first < 0 or query.shape[1] % key.shape[1] or key.shape != value.shape or query.shape[3] != key.shape[3]:
+        fits = query.shape[0] == key.shape[0] and query.shape[1] % key.shape[1] == 0 and query.shape[3] == key.shape[3]
+        if first < 0 or not fits or key.shape != value.shape:
             shapes = ", ".join(str(list(x.shape)) for x in (query, key, value))
             raise ValueError(
                 f"query, key, value {shapes}: expected [b, h, t, d], [b, g, s, d], [b, g, s, d] with t <= s"
             )
+        if torch.is_grad_enabled() and any(x.requires_grad for x in (query, key, value)):
+            raise ValueError("attention backends record no gradients: call them under torch.no_grad(), or detach")
         view = PlanView(plan, first, query.shape[2], dtype=query.dtype, device=query.device)
         return self.forward(query, key, value, view)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from einops import rearrange
 from torch import Tensor
 from torch.nn import functional as F
+
+CPU_GROUPS_HEADS = tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 9)
+"""Whether torch's CPU kernel takes fewer key-value heads than query heads; before 2.9 it reads past their end."""
 
 MAX_FLASH_DIM = 256
 """Head dimension up to which CUDA's flash kernel goes."""
@@ -40,6 +43,11 @@ def fused_attention(
     return output, log_sum_exp
 
 
+def spread_heads(query: Tensor, *shared: Tensor) -> Iterator[Tensor]:
+    """Tensors [b, g, s, d] of key-value heads, each head repeated for the query heads [b, h, t, d] that share it."""
+    return (x.repeat_interleave(query.shape[1] // x.shape[1], dim=1) for x in shared)
+
+
 def pad_rows(rows: Tensor) -> Tensor:
     """Rows [..., n, d], on a CPU with zeros to a multiple of four.
 
@@ -51,6 +59,8 @@ def pad_rows(rows: Tensor) -> Tensor:
 
 def _cpu(query: Tensor, key: Tensor, value: Tensor, causal: bool, bias: Tensor | None) -> tuple[Tensor, Tensor]:
     n_rows = query.shape[2]
+    if not CPU_GROUPS_HEADS and query.shape[1] != key.shape[1]:
+        key, value = spread_heads(query, key, value)
     options = {} if bias is None else {"attn_mask": pad_rows(bias)}
     output, log_sum_exp = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
         pad_rows(query), key, value, is_causal=causal, **options
@@ -71,7 +81,7 @@ def _cuda(query: Tensor, key: Tensor, value: Tensor, causal: bool, bias: Tensor 
         # The kernel wants rows of a mask to begin at multiples of 16 bytes.
         bias = F.pad(bias, (0, -n_keys % 16))[:, :n_keys].expand(*query.shape[:3], n_keys)
     # It knows no grouped heads either.
-    key, value = (x.repeat_interleave(query.shape[1] // x.shape[1], dim=1) for x in (key, value))
+    key, value = spread_heads(query, key, value)
     output, log_sum_exp = torch.ops.aten._scaled_dot_product_efficient_attention(
         query, key, value, bias, True, 0.0, causal
     )[:2]

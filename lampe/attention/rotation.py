@@ -19,8 +19,8 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor, out: Tensor | None = None) -> Te
 
     Args:
         x: [..., n, d].
-        cos: [n, d], of x's dtype, as `tables` makes them.
-        sin: [n, d].
+        cos: [..., n, d], of x's dtype, as `tables` makes them; n and what stands before it may be 1 for all.
+        sin: [..., n, d].
         out: where to write, of x's shape; it may be x itself.
 
     Returns:
@@ -29,6 +29,7 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor, out: Tensor | None = None) -> Te
     out = torch.empty(x.shape, dtype=x.dtype, device=x.device) if out is None else out
     if x.numel() <= BLOCK:
         return _rotate(x, cos, sin, out)
+    cos, sin = (table.expand(*table.shape[:-2], *x.shape[-2:]) for table in (cos, sin))
     for part in blocks(x):
         _rotate(x[..., part, :], cos[..., part, :], sin[..., part, :], out[..., part, :])
     return out

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from lampe.attention.base import AttentionBackend, BackendConfig, registry
-from lampe.attention.fused import pad_rows
+from lampe.attention.fused import CPU_GROUPS_HEADS, pad_rows, spread_heads
 from lampe.attention.view import PlanView
 from lampe.errors import UnsupportedPlanError
 
@@ -30,17 +30,19 @@ class SDPAAttention(AttentionBackend):
     def forward(self, query: Tensor, key: Tensor, value: Tensor, view: PlanView) -> Tensor:
         if not self.supports(view):
             names = ", ".join(region.name for region in view.plan.regions)
+            # One region is not causal where the layer's own sliding window has cut it.
+            cut = " cut by a sliding window" if len(view.plan.regions) == 1 else ""
             raise UnsupportedPlanError(
-                f"sdpa takes plans of one causal region, not ({names}); use attention 'auto' or 'chunked'"
+                f"sdpa takes plans of one causal region, not ({names}){cut}; use attention 'auto' or 'chunked'"
             )
         region = view.regions[0]
         rotated = region.rotate_key(key)
         query = region.rotate_query(query)
         if view.n_queries == view.n_keys:
-            return scaled_dot_product_attention(query, rotated, value, is_causal=True, enable_gqa=True)
+            return _attention(query, rotated, value, is_causal=True)
         query = pad_rows(query)
         mask = view.once("causal mask", lambda: self._mask(view, query.shape[2]))
-        out = scaled_dot_product_attention(query, rotated, value, attn_mask=mask, enable_gqa=True)
+        out = _attention(query, rotated, value, attn_mask=mask)
         return out[:, :, : view.n_queries]
 
     @staticmethod
@@ -50,3 +52,10 @@ class SDPAAttention(AttentionBackend):
             return None
         last = torch.arange(view.first, view.first + rows).clamp(max=view.n_keys - 1)
         return (torch.arange(view.n_keys) <= last[:, None]).to(view.device)
+
+
+def _attention(query: Tensor, key: Tensor, value: Tensor, **options: Any) -> Tensor:
+    """torch's, in linear memory: before 2.9 its CPU kernel takes as many key-value heads as query heads."""
+    if query.device.type == "cpu" and not CPU_GROUPS_HEADS:
+        key, value = spread_heads(query, key, value)
+    return scaled_dot_product_attention(query, key, value, enable_gqa=True, **options)

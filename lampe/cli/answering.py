@@ -45,15 +45,24 @@ def chat_ids(llm: LLM, messages: list[Message]) -> list[int]:
     return tokenizer_of(llm).encode_chat(messages, add_generation_prompt=True)
 
 
-def answer(llm: LLM, ids: list[int], rules: Sampling, *, stream: bool, session: Session | None = None) -> Answer:
+def answer(
+    llm: LLM,
+    ids: list[int],
+    rules: Sampling,
+    *,
+    stream: bool,
+    session: Session | None = None,
+    at_start: bool = True,
+) -> Answer:
     """Continue a prompt of token ids.
 
     Args:
+        at_start: the text stands for itself; False for one that goes on from the prompt.
         stream: write the text to stdout as it becomes certain, and a line break at the end.
         session: what has been read so far, of which the prompt may be the continuation.
     """
     result = Answer(len(ids))
-    for piece in _pieces(llm, session or llm.session(), ids, rules):
+    for piece in _pieces(session or llm.session(), ids, rules, at_start):
         result.text += piece.text
         if piece.token is not None:
             result.ids.append(piece.token)
@@ -66,8 +75,8 @@ def answer(llm: LLM, ids: list[int], rules: Sampling, *, stream: bool, session: 
     return result
 
 
-def _pieces(llm: LLM, session: Session, ids: list[int], rules: Sampling) -> Iterator[Piece]:
-    pieces = session.generate(ids, rules, end_ids=llm.end_ids, tokenizer=tokenizer_of(llm))
+def _pieces(session: Session, ids: list[int], rules: Sampling, at_start: bool) -> Iterator[Piece]:
+    pieces = session.generate(ids, rules, at_start=at_start)
     with spinner(f"reading {len(ids) - shared_prefix(session.ids, ids):,} tokens"):
         first = next(pieces, None)
     if first is not None:

@@ -66,7 +66,7 @@ def generate(
         checkpoint, positional=method, for_length=for_length, dtype=dtype, device=device, attention=attention
     )
     ids = chat_ids(llm, [Message(role="user", content=text)]) if chat else tokenizer_of(llm).encode(text)
-    result = answer(llm, ids, rules, stream=not as_json)
+    result = answer(llm, ids, rules, stream=not as_json, at_start=chat)
     if as_json:
         print_json(
             {

@@ -43,6 +43,32 @@ class Source:
         )
 
 
+@dataclass(frozen=True)
+class Copy:
+    """The packed weights of layers side by side.
+
+    Attributes:
+        sources: what was packed.
+        weight: [out, in] in oneDNN's layout; None where these layers, this machine or this dtype have none.
+        bias: [out], or None.
+    """
+
+    sources: list[Source]
+    weight: Tensor | None = None
+    bias: Tensor | None = None
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, sources: list[Source]) -> Copy:
+        """Pack what layers hold; there is no weight where only some of them have a bias."""
+        weights, biases = [source.weight for source in sources], [source.bias for source in sources]
+        given = [bias for bias in biases if bias is not None]
+        if len(given) not in (0, len(biases)):
+            return cls(sources)
+        weight = packed_weight(weights[0] if len(weights) == 1 else torch.cat(weights))
+        return cls(sources, weight, torch.cat(given) if given else None)
+
+
 class Product:
     """x times the weights of linear layers that share their input, as one product.
 
@@ -61,18 +87,16 @@ class Product:
         self._packed = False
         self._layers = owner._modules
         self._names = names
-        self._sources: list[Source] = []
-        self._weight: Tensor | None = None
-        self._bias: Tensor | None = None
+        self._copy: Copy | None = None
 
     def pack(self, packed: bool = True) -> None:
         """Use packed weights from the next product on, or drop them."""
         self._packed = packed
-        self._sources, self._weight, self._bias = [], None, None
+        self._copy = None
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the packed copy, which is made again: a copied or saved model brings its layers along."""
-        return {**vars(self), "_sources": [], "_weight": None, "_bias": None}
+        return {**vars(self), "_copy": None}
 
     def __call__(
         self, x: Tensor, *, activation: str = "none", times: Tensor | None = None, plus: Tensor | None = None
@@ -88,7 +112,8 @@ class Product:
         Returns:
             [..., out]
         """
-        if not self._ready(x):
+        copy = self._current(x)
+        if copy is None or copy.weight is None or copy.weight.dtype != x.dtype:
             outputs = [self._plain(name, x) for name in self._names]
             out = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
             out = F.silu(out) if activation == "silu" else out
@@ -96,38 +121,29 @@ class Product:
             return out if plus is None else out + plus
         kernels = torch.ops.mkldnn._linear_pointwise
         if times is not None:
-            return kernels.binary(x, times, self._weight, self._bias, "mul")  # type: ignore[no-any-return]
+            return kernels.binary(x, times, copy.weight, copy.bias, "mul")  # type: ignore[no-any-return]
         if plus is not None:
-            return kernels.binary(x, plus, self._weight, self._bias, "add")  # type: ignore[no-any-return]
+            return kernels.binary(x, plus, copy.weight, copy.bias, "add")  # type: ignore[no-any-return]
         name = "swish" if activation == "silu" else "none"
-        return kernels(x, self._weight, self._bias, name, [], "")  # type: ignore[no-any-return]
+        return kernels(x, copy.weight, copy.bias, name, [], "")  # type: ignore[no-any-return]
 
     def _plain(self, name: str, x: Tensor) -> Tensor:
         layer = self._layers[name]
         assert layer is not None
         return F.linear(x, layer.weight) if isinstance(layer, nn.Embedding) else layer(x)
 
-    def _ready(self, x: Tensor) -> bool:
-        """Whether the packed weights can be used; packs them where that is due."""
+    def _current(self, x: Tensor) -> Copy | None:
+        """The packed copy of what the layers hold, made where that is due; None where x takes the plain way."""
         if not self._packed or torch.is_grad_enabled() or x.device.type != "cpu":
-            return False
+            return None
         layers: list[Any] = [self._layers[name] for name in self._names]
         if not all(map(_is_plain, layers)):
-            return False
-        current = len(self._sources) == len(layers)
-        if not current or not all(map(Source.is_current, self._sources, layers)):
-            self._read([Source.of(layer) for layer in layers])
-        return self._weight is not None and self._weight.dtype == x.dtype
-
-    @torch.no_grad()
-    def _read(self, sources: list[Source]) -> None:
-        self._sources = sources
-        self._weight = self._bias = None
-        weights, biases = [source.weight for source in sources], [source.bias for source in sources]
-        given = [bias for bias in biases if bias is not None]
-        if len(given) in (0, len(biases)):
-            self._weight = packed_weight(weights[0] if len(weights) == 1 else torch.cat(weights))
-            self._bias = torch.cat(given) if given else None
+            return None
+        # Other threads may run the same model: they see a whole copy, or none.
+        copy = self._copy
+        if copy is None or not all(map(Source.is_current, copy.sources, layers)):
+            copy = self._copy = Copy.of([Source.of(layer) for layer in layers])
+        return copy
 
 
 def packed_weight(weight: Tensor) -> Tensor | None:

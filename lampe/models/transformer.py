@@ -144,8 +144,9 @@ class Transformer(nn.Module):
                 if isinstance(product, Product):
                     product.pack(packed)
 
+    @torch.no_grad()
     def forward(self, ids: Tensor, cache: KVCache, backend: AttentionBackend, *, last: int | None = None) -> Tensor:
-        """Append tokens to a cache and return logits of the last of them.
+        """Append tokens to a cache and return logits of the last of them, without gradients.
 
         Args:
             ids: int64 [b, t], the same number of new tokens for every row of the cache.

@@ -169,12 +169,17 @@ class PositionalEncoding:
             PlanError: the method cannot map that many tokens.
         """
         plan = self._plan(length)
-        if (largest := plan.within(sliding_window).largest_position()) >= (limit := self.position_limit(length)):
-            self._warn_once(
-                f"{self.name}: {length} tokens reach relative position {largest:.0f}, "
-                f"outside the trained window of {limit:.0f}"
-            )
+        if (seen := plan.within(sliding_window)).largest_position() >= self.position_limit(length):
+            self.warn_outside(seen, length)
         return plan
+
+    def warn_outside(self, plan: PositionPlan, length: int) -> None:
+        """Warn, once, that the first `length` tokens of a plan leave the trained window."""
+        self._warn_once(
+            f"{self.name}: {length} tokens reach relative position {plan.largest_position(length):.0f}, "
+            f"outside the trained window of {self.position_limit(plan.length):.0f}",
+            stacklevel=4,
+        )
 
     def _plan(self, length: int) -> PositionPlan:
         """The plan, without a word."""
@@ -192,11 +197,13 @@ class PositionalEncoding:
             log_n_window=self.window if self.config.log_n else None,
         )
 
-    def _warn_once(self, message: str, topic: str = "window", category: type[UserWarning] = PositionWarning) -> None:
+    def _warn_once(
+        self, message: str, topic: str = "window", category: type[UserWarning] = PositionWarning, *, stacklevel: int = 3
+    ) -> None:
         """Warn, but only once about a topic."""
         if topic not in self._warned:
             self._warned.add(topic)
-            warnings.warn(message, category, stacklevel=3)
+            warnings.warn(message, category, stacklevel=stacklevel)
 
 
 class ScaledEncoding(PositionalEncoding):

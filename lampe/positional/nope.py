@@ -30,7 +30,7 @@ class NoPE(PositionalEncoding):
     reach_formula = "no end: there are no positions"
 
     def frequencies(self, length: int) -> tuple[Tensor, float]:
-        return torch.zeros(self.rope.dim // 2), 1.0
+        return torch.zeros(self.rope.dim // 2, dtype=torch.float32), 1.0
 
     def position_limit(self, length: int) -> float:
         return math.inf

@@ -42,7 +42,7 @@ class PositionPlan:
 
     def query_scale(self, queries: Tensor) -> Tensor:
         """What the logits of queries [n] are multiplied by, fp32 [n]: A^2 and the log-n factor."""
-        scale = torch.full(queries.shape, self.temperature**2, device=queries.device)
+        scale = torch.full(queries.shape, self.temperature**2, dtype=torch.float32, device=queries.device)
         if self.log_n_window is not None:
             growth = torch.log(queries.double() + 1) / torch.tensor(self.log_n_window, dtype=torch.float64).log()
             scale = scale * growth.clamp(min=1).float()

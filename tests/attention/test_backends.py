@@ -7,10 +7,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lampe.attention import ChunkedAttention, DenseAttention, PlanView, SDPAAttention
-from lampe.attention.fused import pad_rows, plain_attention
+from lampe.attention import ChunkedAttention, DenseAttention, PlanView, SDPAAttention, blocks, fused, rotation, sdpa
+from lampe.attention.fused import pad_rows, plain_attention, spread_heads
 from lampe.attention.kernels import rows_attention, tile_attention
 from lampe.attention.merge import Merger, merge
+from lampe.attention.rotation import rotate, tables
 from lampe.attention.tiles import cut
 from lampe.positional import LaMPE, PositionPlan, Region, RoPE
 from lampe.testing import CASES, ROPE
@@ -70,6 +71,61 @@ def test_shapes_that_do_not_fit_are_refused():
     q, k, v = inputs(1, 2, 1, 4, 4)
     with pytest.raises(ValueError, match=r"expected \[b, h, t, d\]"):
         ChunkedAttention()(q, k[:, :, :3], v[:, :, :3], plan)
+
+
+def test_a_batch_of_queries_needs_keys_of_its_own():
+    plan = RoPE().bind(ROPE).plan(4)
+    (q, _, _), (_, k, v) = inputs(2, 2, 1, 1, 4), inputs(1, 2, 1, 1, 4)
+    with pytest.raises(ValueError, match=r"query, key, value \[2, .*expected \[b, h, t, d\]"):
+        ChunkedAttention()(q, k, v, plan)
+
+
+@pytest.mark.parametrize("backend", [ChunkedAttention(), DenseAttention(), SDPAAttention()])
+def test_gradients_are_refused_in_words(backend):
+    plan = RoPE().bind(ROPE).plan(4)
+    q, k, v = inputs(1, 2, 1, 4, 4)
+    q.requires_grad_()
+    with pytest.raises(ValueError, match="record no gradients"):
+        backend(q, k, v, plan)
+    with torch.no_grad():
+        assert torch.isfinite(backend(q, k, v, plan)).all()
+
+
+def test_sdpa_names_the_window_that_cuts_a_region():
+    plan = RoPE().bind(ROPE).plan(60).within(20)
+    with pytest.raises(ValueError, match=r"not \(all\) cut by a sliding window; use attention 'auto'"):
+        SDPAAttention()(*inputs(1, 1, 1, 60, 60), plan)
+
+
+@pytest.mark.parametrize("backend", [ChunkedAttention(query_block=4), SDPAAttention()])
+@pytest.mark.parametrize("queries", [7, 60])
+def test_an_older_torch_is_given_a_key_for_every_query_head(monkeypatch, backend, queries):
+    """Its CPU kernel would read past the end of fewer; which torch runs here does not matter."""
+    given = []
+
+    def spread(query, *shared):
+        given.append(query.shape)
+        return spread_heads(query, *shared)
+
+    for module in (fused, sdpa):
+        monkeypatch.setattr(module, "CPU_GROUPS_HEADS", False)
+        monkeypatch.setattr(module, "spread_heads", spread)
+    plan, tensors = RoPE().bind(ROPE).plan(60), inputs(2, 3, 4, queries, 60)
+    torch.testing.assert_close(backend(*tensors, plan), DenseAttention()(*tensors, plan), atol=3e-5, rtol=1e-5)
+    assert given
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 5, 7, 8), (2, 6, 2, 1, 8), (1, 1, 1, 40, 8)])
+def test_rotating_by_parts_is_rotating_whole(monkeypatch, shape):
+    x = torch.randn(shape)
+    for size in {(shape[0], 1, 1, 1), (shape[-2],), (1,)}:
+        angles = torch.rand(*size, shape[-1] // 2)
+        cos, sin = tables(angles)
+        monkeypatch.setattr(rotation, "BLOCK", 2**20)
+        whole = rotate(x, cos, sin)
+        for module in (rotation, blocks):
+            monkeypatch.setattr(module, "BLOCK", 64)
+        assert torch.equal(rotate(x, cos, sin), whole)
 
 
 @given(seed=st.integers(0, 1000), rows=st.integers(1, 40), keys=st.integers(1, 90))

@@ -10,6 +10,7 @@ import pytest
 
 from lampe.cli import answering
 from lampe.llm import LLM
+from lampe.session import Session
 from tests.cli.chat_model import Lampe
 
 PROMPT = "The string is a sequence of characters"
@@ -105,12 +106,14 @@ def test_chat_goes_through_the_template(lampe: Lampe, checkpoint: Path, llm: LLM
 
 
 def test_dtype_and_attention_reach_the_model(lampe: Lampe, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[LLM] = []
+    seen: list[Session] = []
     original = answering._pieces
-    monkeypatch.setattr(answering, "_pieces", lambda llm, *rest: (seen.append(llm), original(llm, *rest))[1])
+    monkeypatch.setattr(
+        answering, "_pieces", lambda session, *rest: (seen.append(session), original(session, *rest))[1]
+    )
     arguments = ["--dtype", "bfloat16", "--attention", "dense", "--device", "cpu"]
     assert lampe("generate", checkpoint, PROMPT, "-n", 2, *arguments).exit_code == 0
-    weight = seen[0].model.model.embed_tokens.weight
+    weight = seen[0].engine.model.model.embed_tokens.weight
     assert (str(weight.dtype), str(weight.device)) == ("torch.bfloat16", "cpu")
     assert seen[0].engine.backend.config.kind == "dense"
 

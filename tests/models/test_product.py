@@ -41,7 +41,7 @@ def expected(owner: nn.Module, x: torch.Tensor) -> torch.Tensor:
 
 
 def is_packed(product: Product) -> bool:
-    return product._weight is not None and product._weight.is_mkldnn
+    return product._copy is not None and product._copy.weight is not None and product._copy.weight.is_mkldnn
 
 
 @pytest.mark.parametrize("bias", [False, True])
@@ -116,7 +116,7 @@ def test_a_model_that_changes_its_dtype_is_packed_anew(tmp_path):
         engine.model.to(dtype)
         out = engine.forward(ids, engine.cache([20]))
         assert (out - whole).abs().max() < 0.1 * whole.abs().max()
-        assert engine.model._head._weight.dtype == dtype
+        assert engine.model._head._copy.weight.dtype == dtype
 
 
 def test_a_packed_model_can_be_copied_and_pickled(tmp_path):
@@ -131,8 +131,26 @@ def test_a_packed_model_can_be_copied_and_pickled(tmp_path):
     for model in (copy.deepcopy(engine.model), torch.load(stream, weights_only=False)):
         again = replace(engine, model=model)
         assert torch.equal(again.forward(ids, again.cache([20])), whole)
-        assert model._head._weight is not engine.model._head._weight
+        assert model._head._copy is not engine.model._head._copy
         assert is_packed(model._head)
+
+
+@torch.inference_mode()
+def test_a_thread_that_comes_while_weights_are_packed_never_sees_half_of_them(monkeypatch):
+    owner, x = layers(bias=True), torch.randn(1, 5, 32)
+    run, found, join = packed(owner), [], torch.cat
+
+    def cat(tensors, *args, **kwargs):
+        # The moment between the packed weight and the bias that belongs to it.
+        if all(isinstance(tensor, nn.Parameter) and tensor.ndim == 1 for tensor in tensors) and not found:
+            found.append(None)
+            found[0] = run(x)
+        return join(tensors, *args, **kwargs)
+
+    monkeypatch.setattr(torch, "cat", cat)
+    whole = run(x)
+    assert (found[0] - expected(owner, x)).abs().max() < 1e-5
+    assert torch.equal(whole, run(x))
 
 
 def test_other_layers_hooks_and_gradients_take_the_plain_way():

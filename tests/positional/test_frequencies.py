@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import warnings
 
@@ -9,10 +10,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from transformers import LlamaConfig
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
-from lampe.config import RopeConfig
+from lampe.config import PositionalConfig, RopeConfig
 from lampe.errors import ConfigError
 from lampe.positional import (
     NTK,
@@ -28,6 +30,7 @@ from lampe.positional import (
     RoPE,
     YaRN,
 )
+from lampe.testing import CASES
 
 
 def rope(theta: float, dim: int, window: int, longest: int | None = None) -> RopeConfig:
@@ -247,3 +250,32 @@ def test_infinite_numbers_are_refused():
 def test_llama3_needs_ordered_factors():
     with pytest.raises(ConfigError, match=r"high_freq_factor = 1.0 must exceed 4.0"):
         Llama3(low_freq_factor=4, high_freq_factor=1)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_plans_are_in_single_precision_whatever_the_default_is(name):
+    method = CASES[name].example.bind(rope(1e4, 16, 64))
+    expected = method.plan(40)
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        found = method.plan(40)
+        scale = found.query_scale(torch.arange(40))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(found.inv_freq, expected.inv_freq)
+    assert found.inv_freq.dtype == torch.float32
+    assert torch.equal(scale, expected.query_scale(torch.arange(40)))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_checkpoints_scaling_survives_its_own_dump(name):
+    stated = RopeConfig(dim=16, max_position=128, original_window=64, scaling=CASES[name].example.config)
+    for again in (stated.model_dump_json(), json.dumps(stated.model_dump(mode="json"))):
+        assert RopeConfig.model_validate_json(again) == stated
+    assert type(RopeConfig.model_validate(stated.model_dump()).scaling) is type(stated.scaling)
+
+
+@pytest.mark.parametrize("scaling", [{"kind": "yam"}, {}, PositionalConfig(kind="yarn"), {"kind": "yarn", "factr": 2}])
+def test_a_scaling_that_is_no_method_is_refused(scaling):
+    with pytest.raises(ValidationError, match=r"expected the (name|config) of|factr"):
+        RopeConfig(dim=16, max_position=128, original_window=64, scaling=scaling)
