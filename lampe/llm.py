@@ -200,7 +200,8 @@ class LLM:
         """Continue one prompt or many; each is what it would be alone.
 
         Args:
-            prompt: text, token ids, or a list of either. Text is encoded with what the tokenizer adds (BOS).
+            prompt: text, token ids, or a list of either. Text is encoded with the BOS that its tokenizer adds; an EOS
+                is left out, as the text goes on.
             stream: return an iterator instead: of text for one text, of `Piece` for token ids or many prompts.
             sampling: the fields of `lampe.Sampling`: max_new_tokens, temperature, top_k, top_p, min_p,
                 repetition_penalty, seed, stop, ignore_eos.
@@ -279,7 +280,7 @@ class LLM:
         texts = isinstance(rows[0], str)
         if any(isinstance(row, str) != texts for row in rows):
             raise ValueError("prompts are all text or all token ids, not both")
-        encoded = [self._tokenizer.encode(row) if texts else [int(token) for token in row] for row in rows]
+        encoded = [self._tokenizer.encode_prompt(row) if texts else [int(token) for token in row] for row in rows]
         for row, ids in enumerate(encoded):
             self.engine.check_prompt(ids, f"prompt {row}")
         return many, texts, encoded

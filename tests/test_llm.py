@@ -14,6 +14,7 @@ from lampe.testing import ROPE
 from lampe.testing.decoding import small_model
 from lampe.tokenizers.files import TokenizerFiles
 from tests.checkpoints import make
+from tests.evaluation.tiny import BOS, checkpoint
 
 pytestmark = pytest.mark.filterwarnings("ignore::lampe.positional.PositionWarning")
 
@@ -116,6 +117,19 @@ def test_prompts_of_ids_give_ids(llm):
     assert llm.generate(list(IDS[0].numpy()), max_new_tokens=6, ignore_eos=True) == one
     alone = list(llm.generate(IDS[0], max_new_tokens=6, ignore_eos=True, stream=True))
     assert [piece.token for piece in alone] == one
+
+
+def test_a_text_is_not_closed_before_it_goes_on(tmp_path):
+    checkpoint(tmp_path, bos=True)
+    config = {"bos_token": "<s>", "eos_token": "<s>", "add_bos_token": True, "add_eos_token": True}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    llm = LLM.load(tmp_path, device="cpu")
+    ids = llm.tokenizer.encode("Hello")
+    assert (ids[0], ids[-1]) == (BOS, BOS)
+    expected = llm.generate(ids[:-1], max_new_tokens=4, ignore_eos=True)
+    assert expected != llm.generate(ids, max_new_tokens=4, ignore_eos=True)
+    pieces = llm.generate(["Hello"], max_new_tokens=4, ignore_eos=True, stream=True)
+    assert [piece.token for piece in pieces if piece.token is not None] == expected
 
 
 def test_a_saved_model_loads_with_equal_logits(llm, tmp_path):

@@ -65,7 +65,7 @@ def generate(
     llm = load_llm(
         checkpoint, positional=method, for_length=for_length, dtype=dtype, device=device, attention=attention
     )
-    ids = chat_ids(llm, [Message(role="user", content=text)]) if chat else tokenizer_of(llm).encode(text)
+    ids = chat_ids(llm, [Message(role="user", content=text)]) if chat else tokenizer_of(llm).encode_prompt(text)
     result = answer(llm, ids, rules, stream=not as_json, at_start=chat)
     if as_json:
         print_json(

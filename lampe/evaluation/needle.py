@@ -62,7 +62,7 @@ class Needle(PromptTask):
         missing = next((answer for answer in config.answers if answer.lower() not in config.needle.lower()), None)
         if missing is not None:
             raise ConfigError(f"task {self.name!r}: answers: {missing!r} is not in the needle, {config.needle!r}")
-        prompts = Prompts(tokenizer, config.template)
+        prompts = Prompts(tokenizer, config.template, config.enable_thinking)
         longest = max(lengths)
         needed = longest + config.places
         documents = [prose.repeated(needed, tokenizer) for prose in Prose.documents(config.text, tokenizer)]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from datetime import date
 from random import Random
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from lampe.errors import ConfigError
 from lampe.evaluation.base import Outcome, Sample, Task, TaskConfig
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 
 Template = Literal["auto", "chat", "none"]
 
+TODAY: Final = date(2024, 7, 26)
+"""The day that every prompt is of, where the chat template writes one: what Llama 3.1's writes where it knows none.
+
+The day of the run would make other prompts, and so another experiment, of the same task tomorrow.
+"""
+
 
 class Prompts:
     """Turns what a user says into the ids of a prompt.
@@ -26,13 +33,17 @@ class Prompts:
         tokenizer: of the checkpoint.
         template: "chat" writes the prompt with the checkpoint's chat template, "none" leaves it as it is, "auto" takes
             the template where there is one.
+        enable_thinking: what the chat template is told under this name; None tells it nothing.
 
     Raises:
         TokenizerError: "chat", and there is no template.
     """
 
-    def __init__(self, tokenizer: Tokenizer, template: Template = "auto"):
+    def __init__(self, tokenizer: Tokenizer, template: Template = "auto", enable_thinking: bool | None = None):
         self.tokenizer = tokenizer
+        self._variables: dict[str, Any] = {"today": TODAY}
+        if enable_thinking is not None:
+            self._variables["enable_thinking"] = enable_thinking
         self.templated = template == "chat" or (template == "auto" and tokenizer.chat_template is not None)
         if self.templated:
             self.encode("")
@@ -42,14 +53,15 @@ class Prompts:
 
         Args:
             user: what the user says.
-            answer: how the answer begins; the model goes on from there. Where there is no template it follows the
-                user's text as it stands, so it brings the space that parts them.
+            answer: how the answer begins; the model goes on from there. It stands where the template puts an
+                assistant's words (`Tokenizer.encode_chat`). Where there is no template it follows the user's text as it
+                stands, so it brings the space that parts them.
         """
         if self.templated:
-            # A template ends with white space of its own, or with none on purpose.
+            # A template brings white space of its own, or none on purpose.
             messages = [{"role": "user", "content": user}]
-            return self.tokenizer.encode_chat(messages, answer=answer.lstrip())
-        return self.tokenizer.encode(user + answer)
+            return self.tokenizer.encode_chat(messages, answer=answer.lstrip(), **self._variables)
+        return self.tokenizer.encode_prompt(user + answer)
 
     def count(self, text: str) -> int:
         """How many tokens a text has by itself."""
@@ -62,11 +74,23 @@ class PromptConfig(TaskConfig):
     Attributes:
         template: "chat" writes prompts with the checkpoint's chat template, "none" does not, "auto" does where the
             checkpoint has one.
+        enable_thinking: what a chat template that knows thoughts, as Qwen3's does, is told of them; None leaves it to
+            the template. Where a benchmark gives the opening of the answer, the thoughts before it are empty either
+            way.
         max_new_tokens: how long an answer may be; None leaves it to the benchmark.
     """
 
     template: Template = "auto"
+    enable_thinking: bool | None = None
     max_new_tokens: int | None = Field(default=None, ge=1)
+
+    @model_serializer(mode="wrap")
+    def _dump(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A record says that nothing is told by saying nothing, as records did before the field was there."""
+        fields: dict[str, Any] = handler(self)
+        if self.enable_thinking is None:
+            fields.pop("enable_thinking", None)
+        return fields
 
 
 class GeneratedConfig(PromptConfig):
@@ -110,7 +134,7 @@ class GeneratedTask(PromptTask):
     """A task whose prompts are made up from random draws; a subclass says how one context of a length is made."""
 
     def samples(self, tokenizer: Tokenizer, lengths: Sequence[int]) -> Iterator[Sample]:
-        prompts = Prompts(tokenizer, self.config.template)
+        prompts = Prompts(tokenizer, self.config.template, self.config.enable_thinking)
         for trial in range(self.config.samples):
             for length in lengths:
                 draws = Random(f"{self.config.kind} {self.config.seed} {length} {trial}")

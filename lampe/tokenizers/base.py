@@ -136,6 +136,17 @@ class Tokenizer(ABC):
         prefix = list(self._roles.prefix)
         return ids if ids[: len(prefix)] == prefix else [*prefix, *ids]
 
+    def encode_prompt(self, text: str, *, parse_special: bool = False) -> list[int]:
+        """As `encode`, for a text that the model goes on with: what the tokenizer ends texts with is left out.
+
+        With add_eos_token a tokenizer closes every text with EOS. A prompt is not over, and after EOS a model goes on
+        with another text.
+
+        Raises:
+            TokenizerError: as `encode`.
+        """
+        return self._begun(self.encode(text, add_special=False, parse_special=parse_special))
+
     def token_bytes(self, token_id: int) -> bytes:
         """The bytes one id stands for.
 
@@ -179,14 +190,33 @@ class Tokenizer(ABC):
         Args:
             messages: role and content of every turn, the oldest first.
             add_generation_prompt: end with the opening of the assistant's turn.
-            answer: how the assistant's turn begins.
-            variables: what else the template reads, e.g. tools=[...] or enable_thinking=False.
+            answer: how the assistant's turn begins. It stands where the template puts the words of such a turn, which
+                may be behind a space or behind thoughts that are left empty; should the template rewrite it, it follows
+                the opening of the turn as it is.
+            variables: what else the template reads, e.g. tools=[...] or enable_thinking=False, and the `today` of
+                `ChatTemplate.render`.
 
         Raises:
             TokenizerError: there is no template, or it refuses the messages.
         """
-        text = self.render_chat(messages, add_generation_prompt=add_generation_prompt, **variables)
-        return self._begun(self.encode(text + answer, add_special=False, parse_special=True))
+        begun = None
+        if add_generation_prompt and answer.strip():
+            begun = self._render_begun(messages, answer, **variables)
+        if begun is None:
+            begun = self.render_chat(messages, add_generation_prompt=add_generation_prompt, **variables) + answer
+        return self.encode_prompt(begun, parse_special=True)
+
+    def _render_begun(
+        self, messages: Sequence[Message | Mapping[str, Any]], answer: str, **variables: Any
+    ) -> str | None:
+        """A conversation up to the answer that has begun; None where the template does not write it so."""
+        words = answer.rstrip()
+        turns = [*messages, {"role": "assistant", "content": words}]
+        try:
+            text = self.render_chat(turns, continue_final_message=True, **variables)
+        except TokenizerError:
+            return None
+        return text + answer[len(words) :]
 
     def render_chat(
         self,
@@ -195,7 +225,8 @@ class Tokenizer(ABC):
         add_generation_prompt: bool = True,
         **variables: Any,
     ) -> str:
-        """Write a conversation with the chat template, as text with special tokens in it; arguments as `encode_chat`.
+        """Write a conversation with the chat template, as text with special tokens in it; arguments as those of
+        `ChatTemplate.render`, which is told what the tokenizer's BOS and EOS are.
 
         Raises:
             TokenizerError: there is no template, or it refuses the messages.

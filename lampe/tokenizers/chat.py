@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from jinja2 import TemplateError, nodes
 from jinja2.exceptions import SecurityError
@@ -38,6 +38,9 @@ class Message(BaseModel):
 
 
 _Variables = TypeAdapter(dict[str, JsonValue])
+
+_MARK: Final = "CONTINUE_FINAL_MESSAGE_TAG "
+"""Put behind the words of a turn that stays open. It is transformers' own, and ends with a space as theirs does."""
 
 
 class ChatTemplate:
@@ -89,6 +92,8 @@ class ChatTemplate:
         messages: Sequence[Message | Mapping[str, Any]],
         add_generation_prompt: bool = True,
         *,
+        continue_final_message: bool = False,
+        today: date | None = None,
         bos_token: str | None = None,
         eos_token: str | None = None,
         **variables: Any,
@@ -98,12 +103,16 @@ class ChatTemplate:
         Args:
             messages: role and content of every turn, the oldest first.
             add_generation_prompt: end with the opening of the assistant's turn.
+            continue_final_message: end with the words of the last turn instead, so that they can go on; with the space
+                behind them where the template keeps it, as transformers does.
+            today: the day that the template says it is, where it says one (`strftime_now`); None is this very day.
             bos_token: text of the token that begins a text; left undefined when None.
             eos_token: text of the token that ends one; left undefined when None.
             variables: what else the template reads, as JSON values.
 
         Raises:
-            TokenizerError: a message lacks role or content, or the template raises an error.
+            TokenizerError: a message lacks role or content, the template raises an error, or it rewrites the words that
+                should go on.
         """
         named = {"bos_token": bos_token, "eos_token": eos_token}
         context = {"tools": None, "documents": None, **variables}
@@ -113,11 +122,19 @@ class ChatTemplate:
             context = dict(_Variables.validate_python(context))
         except ValidationError as error:
             raise TokenizerError(explain(error, "chat template variables", context)) from None
+        if today is not None:
+            day = today
+            context["strftime_now"] = lambda form: day.strftime(form)
         turns = _plain(messages)
+        words = turns[-1]["content"]
+        if continue_final_message:
+            add_generation_prompt = False
+            turns[-1]["content"] = words + _MARK
         try:
-            return self._template.render(messages=turns, add_generation_prompt=add_generation_prompt, **context)
+            text = self._template.render(messages=turns, add_generation_prompt=add_generation_prompt, **context)
         except Exception as error:
             raise TokenizerError(f"the chat template refuses these messages: {error}") from error
+        return _up_to_mark(text, words) if continue_final_message else text
 
 
 def _plain(messages: Sequence[Message | Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -133,6 +150,17 @@ def _plain(messages: Sequence[Message | Mapping[str, Any]]) -> list[dict[str, An
         order = message if isinstance(message, Mapping) else fields
         turns.append({name: fields[name] for name in order})
     return turns
+
+
+def _up_to_mark(text: str, words: str) -> str:
+    """What stands before the mark, if the words do."""
+    before, mark, after = text.rpartition(_MARK.strip())
+    if not after.startswith(" "):
+        # A template that trims the space of the mark would have trimmed that of the words.
+        before = before.rstrip()
+    if not mark or not before.rstrip().endswith(words.strip()):
+        raise TokenizerError("the chat template rewrites the last turn, so the answer cannot go on from its words")
+    return before
 
 
 class _GenerationTag(Extension):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
@@ -7,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lampe.errors import ConfigError, TokenizerError
+from lampe.evaluation.base import registry
 from lampe.evaluation.prompts import Prompts, largest
 from lampe.tokenizers import load_tokenizer
 from tests.evaluation.tiny import BOS, checkpoint
+from tests.tokenizers.templates import LLAMA31, QWEN3
 
 TEMPLATE = "{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}{{ '[assistant]\\n' }}"
 
@@ -30,7 +34,7 @@ def test_the_template_is_applied_once(chat):
     assert prompts.templated
     assert ids.count(BOS) == 1
     assert ids[0] == BOS
-    assert chat.decode(ids[1:]) == "[user] Hello\n[assistant]\nThe answer is"
+    assert chat.decode(ids[1:]) == "[user] Hello\n[assistant] The answer is"
 
 
 def test_without_the_template_the_answer_goes_on_from_the_text(chat, tiny):
@@ -39,6 +43,50 @@ def test_without_the_template_the_answer_goes_on_from_the_text(chat, tiny):
         assert not prompts.templated
         assert ids.count(BOS) == (1 if prompts.tokenizer is chat else 0)
         assert prompts.tokenizer.decode(ids) == "Hello The answer is"
+
+
+@pytest.mark.parametrize("answer", ["", " The answer is"])
+def test_what_ends_a_text_does_not_end_a_prompt(tmp_path: Path, answer: str):
+    checkpoint(tmp_path, bos=True)
+    config = {"bos_token": "<s>", "eos_token": "<s>", "add_bos_token": True, "add_eos_token": True}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    tokenizer = load_tokenizer(tmp_path)
+    assert tokenizer.encode("Hello")[-1] == BOS
+    ids = Prompts(tokenizer).encode("Hello", answer)
+    assert tokenizer.decode(ids, skip_special=False) == f"<s>Hello{answer}"
+
+
+def test_prompts_are_the_same_on_any_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    checkpoint(tmp_path)
+    (tmp_path / "chat_template.jinja").write_text("{% set bos_token = '' %}" + LLAMA31)
+    tokenizer = load_tokenizer(tmp_path)
+    made = []
+    for day in (1, 2):
+
+        class Day(datetime):
+            @classmethod
+            def now(cls, tz=None, day=day):
+                return datetime(2031, 1, day, tzinfo=tz)
+
+        monkeypatch.setattr("lampe.tokenizers.chat.datetime", Day)
+        made.append(Prompts(tokenizer).encode("Hello", "The answer is"))
+        assert f"Today Date: 0{day} Jan 2031" in tokenizer.render_chat([{"role": "user", "content": "Hello"}])
+    assert made[0] == made[1]
+    assert f"Today Date: {date(2024, 7, 26):%d %b %Y}" in tokenizer.decode(made[0])
+
+
+@pytest.mark.parametrize(("fields", "thoughts"), [({}, ""), ({"enable_thinking": False}, "<think>\n\n</think>\n\n")])
+def test_a_task_can_leave_thoughts_out(tmp_path: Path, text: str, fields: dict[str, bool], thoughts: str):
+    checkpoint(tmp_path)
+    (tmp_path / "chat_template.jinja").write_text(QWEN3)
+    tokenizer = load_tokenizer(tmp_path)
+    task = registry.create({"kind": "needle", "text": text, "depths": [0.5], **fields})
+    (sample,) = task.samples(tokenizer, [900])
+    assert tokenizer.decode(sample.ids).endswith(f"<|im_start|>assistant\n{thoughts}")
+    # Records of a task that says nothing of thoughts are those from before the field was there.
+    for dumped in (task.config.model_dump(mode="json"), json.loads(task.config.model_dump_json())):
+        assert {name: value for name, value in dumped.items() if name == "enable_thinking"} == fields
+    assert registry.config(task.config.model_dump()) == task.config
 
 
 def test_a_template_that_is_not_there(tiny):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 import pytest
@@ -243,6 +244,17 @@ class TestBOS:
     def test_add_bos_token_adds_what_the_tokenizer_does_not(self, folder):
         ids = LampeLM(pretrained=str(folder), add_bos_token=True).tok_encode(LINE)
         assert ids == [BOS, *LampeLM(pretrained=str(folder)).tok_encode(LINE)]
+
+
+def test_an_eos_that_ends_texts_ends_no_context(tmp_path, bos_model):
+    path = harness.make(tmp_path, bos=True) / "tokenizer_config.json"
+    config = {**json.loads(path.read_text()), "add_bos_token": True, "add_eos_token": True}
+    path.write_text(json.dumps(config))
+    model = LampeLM(pretrained=str(tmp_path))
+    assert model.tokenizer.encode(LINE)[-1] == model.tokenizer.eos_ids[0]
+    for adds in (None, True, False):
+        assert model.tok_encode(LINE, adds) == bos_model.tok_encode(LINE, adds)
+    assert _pairs(model, (LINE, " yes"))[0][1:] == _pairs(bos_model, (LINE, " yes"))[0][1:]
 
 
 def _pairs(model, pair):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import date
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from lampe.errors import TokenizerError
 from lampe.tokenizers import ChatTemplate, Message, load_tokenizer
 from tests.tokenizers.conftest import Case
 from tests.tokenizers.judges import added, bos_template, byte_alphabet, document, write
-from tests.tokenizers.templates import LLAMA2, LLAMA3, MISTRAL, SMOLLM2, TEMPLATES
+from tests.tokenizers.templates import LLAMA2, LLAMA3, LLAMA31, MISTRAL, QWEN3, SMOLLM2, TEMPLATES
 
 USER = {"role": "user", "content": " What's 2 + 2?\n"}
 ANSWER = {"role": "assistant", "content": "<think>\neasy\n</think>\n\nFour — 4 <b>"}
@@ -60,6 +61,28 @@ def test_text_equals_transformers(name: str, conversation: str) -> None:
                 compiled.render(messages, add_generation_prompt, **variables)
         else:
             assert compiled.render(messages, add_generation_prompt, **variables) == expected
+
+
+@pytest.mark.parametrize("words", ["The answer is", "The answer is ", " The  "])
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_turn_that_goes_on_equals_transformers(name: str, words: str) -> None:
+    messages = [USER, {"role": "assistant", "content": words}]
+    expected = _judged(TEMPLATES[name], messages, continue_final_message=True, **NAMED)
+    assert ChatTemplate(TEMPLATES[name]).render(messages, continue_final_message=True, **NAMED) == expected
+
+
+def test_a_turn_that_the_template_rewrites_cannot_go_on() -> None:
+    for template in ("{{ messages[1].content | upper }}", "{{ messages[0].content }}", "The answer"):
+        with pytest.raises(TokenizerError, match="rewrites the last turn, so the answer cannot go on from its words"):
+            ChatTemplate(template).render([USER, ANSWER], continue_final_message=True)
+
+
+def test_the_day_of_a_conversation_can_be_given() -> None:
+    text = ChatTemplate(LLAMA31).render([USER], today=date(2020, 2, 3), **NAMED)
+    assert "Today Date: 03 Feb 2020\n" in text
+    days = [f"Today Date: {date.today():%d %b %Y}\n"]
+    text = ChatTemplate(LLAMA31).render([USER], **NAMED)
+    assert any(day in text for day in [*days, f"Today Date: {date.today():%d %b %Y}\n"])
 
 
 def test_what_the_templates_say() -> None:
@@ -205,7 +228,48 @@ def test_what_ends_a_text_does_not_end_an_opened_turn(tmp_path: Path) -> None:
     write(tmp_path, content, eos_token="</s>", add_eos_token=True, chat_template="{{ messages[0].content }}")
     tokenizer = load_tokenizer(tmp_path)
     assert tokenizer.encode("!!") == [33, 33, 256]
+    assert tokenizer.encode_prompt("!!") == [33, 33]
+    assert tokenizer.encode_prompt("!</s>!", parse_special=True) == [33, 256, 33]
     assert tokenizer.encode_chat([{"role": "user", "content": "!!"}], answer='"') == [33, 33, 34]
+
+
+def _answered(folder: Path, template: str, answer: str) -> str:
+    """What stands after the question, of a chat whose answer has begun."""
+    vocab = {text: n for n, text in enumerate(byte_alphabet())}
+    content = document(vocab, [], added_tokens=[added("<s>", 256), added("</s>", 257)])
+    write(folder, content, **NAMED, chat_template=template)
+    tokenizer = load_tokenizer(folder)
+    # The question says what the answer will: that must not be taken for it.
+    ids = tokenizer.encode_chat([{"role": "user", "content": "The what? Q"}], answer=answer)
+    return tokenizer.decode(ids, skip_special=False).rpartition("Q")[2]
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        (LLAMA2, " [/INST] The"),
+        (LLAMA3, "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\nThe"),
+        (MISTRAL, " [/INST]The"),
+        (SMOLLM2, "<|im_end|>\n<|im_start|>assistant\nThe"),
+        (QWEN3, "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\nThe"),
+    ],
+)
+@pytest.mark.parametrize("space", ["", " "])
+def test_an_answer_begins_where_the_template_puts_its_words(
+    tmp_path: Path, template: str, expected: str, space: str
+) -> None:
+    assert _answered(tmp_path, template, "The" + space) == expected + space
+
+
+@pytest.mark.parametrize(
+    "turn",
+    ["", "{{ m.content | upper }}", "{{ raise_exception('only questions') }}"],
+    ids=["left out", "rewritten", "refused"],
+)
+def test_an_answer_that_the_template_does_not_write_follows_the_generation_prompt(tmp_path: Path, turn: str) -> None:
+    template = f"{{% for m in messages %}}{{% if loop.first %}}{{{{ m.content }}}}{{% else %}}{turn}{{% endif %}}"
+    template += "{% endfor %}{% if add_generation_prompt %} >{% endif %}"
+    assert _answered(tmp_path, template, "The ") == " >The "
 
 
 def test_no_template_at_all(qwen: Case) -> None:

@@ -65,7 +65,7 @@ class InfiniteBench(PromptTask):
         return int(self.config.max_new_tokens or self.rules.new_tokens)
 
     def samples(self, tokenizer: Tokenizer, lengths: Sequence[int]) -> Iterator[Sample]:
-        prompts = Prompts(tokenizer, self.config.template)
+        prompts = Prompts(tokenizer, self.config.template, self.config.enable_thinking)
         lines = read_lines(self.config.data, f"{self.config.dataset}.jsonl", self.name)
         for trial, line in enumerate(islice(lines, self.config.limit)):
             values = fields(self.config.dataset, line)

@@ -15,6 +15,7 @@ from lampe.evaluation.infinitebench.official import PAPER, InfiniteBenchTask, pl
 from lampe.evaluation.prompts import GeneratedConfig, Prompts, largest
 from lampe.session import shared_prefix
 
+QUESTION = '\nKey: "{key}"\n'
 OPENING = "The value associated with the specified key is: "
 REDRAWS = 400
 """How many other values are tried to fill a prompt; with a tokenizer that cuts every value alike none helps."""
@@ -32,8 +33,8 @@ class KVRetrieval(InfiniteBenchTask):
     1.8 %: values are drawn anew, at random places, where the new one takes more tokens and still fits. With a tokenizer
     that cuts UUIDs unevenly the prompt then has all but a few of its tokens.
 
-    Several questions about one context lie an equal share of it apart. Their keys are drawn such that they have the
-    same number of tokens, so the prompts have too, and they share everything up to the key that is asked for.
+    Several questions about one context lie an equal share of it apart. Their keys are drawn such that their questions
+    have the same number of tokens, so the prompts have too, and they share everything up to the key that is asked for.
     """
 
     class Config(GeneratedConfig):
@@ -57,23 +58,33 @@ class KVRetrieval(InfiniteBenchTask):
         def index(question: int, pairs: int) -> int:
             return int((question + place(trial)) / len(asked) * pairs)
 
-        def prompt(count: int, question: int = 0) -> list[int]:
+        def prompt(count: int, question: int) -> list[int]:
             while len(others) < count:
                 others.append((uuid(draws), uuid(draws)))
             pairs = others[:count]
             for number, pair in enumerate(asked):
                 pairs.insert(index(number, count + len(asked)), pair)
             context = ", ".join(f'"{key}": "{value}"' for key, value in pairs)
-            fields = {"context": f"JSON data:\n{{{context}}}", "input": f'\nKey: "{asked[question][0]}"\n'}
+            fields = {"context": f"JSON data:\n{{{context}}}", "input": QUESTION.format(key=asked[question][0])}
             return prompts.encode(*self.rules.fill(**fields, opening=OPENING))
 
-        count = largest(lambda count: len(prompt(count)), length, task=self.config.kind)
+        def ask(count: int) -> list[list[int]]:
+            return [prompt(count, question) for question in range(len(asked))]
+
+        small = ask(1)
+        longest = max(range(len(asked)), key=lambda question: len(small[question]))
+        count = largest(lambda count: len(prompt(count, longest)), length, task=self.config.kind)
         del others[count:]
         whole = list(others)
-        redraw_longer(prompts, others, length - len(prompt(count)), redraws)
-        if len(prompt(count)) > length:
+        redraw_longer(prompts, others, length - len(prompt(count, longest)), redraws)
+        made = ask(count)
+        if max(map(len, made)) > length:
             others = whole
-        made = [prompt(count, question) for question in range(len(asked))]
+            made = ask(count)
+        while max(map(len, made)) > length:
+            # What is longest with one pair need not be so with many; it fits with one.
+            count -= 1
+            made = ask(count)
         shared = min((shared_prefix(made[0], ids) for ids in made[1:]), default=0)
         pairs = count + len(asked)
         for question, ids in enumerate(made):
@@ -84,13 +95,17 @@ class KVRetrieval(InfiniteBenchTask):
             )
 
     def _keys(self, prompts: Prompts, draws: Random) -> list[str]:
-        """The keys that are asked for: all with as many tokens as most UUIDs have."""
-        counts = Counter(prompts.count(uuid(draws)) for _ in range(100))
-        tokens = counts.most_common(1)[0][0]
+        """The keys that are asked for: the questions of all have as many tokens as those of most UUIDs."""
+
+        def tokens(key: str) -> int:
+            # A tokenizer without words of its own may cut a key otherwise between quotation marks than by itself.
+            return prompts.count(QUESTION.format(key=key))
+
+        most = Counter(tokens(uuid(draws)) for _ in range(100)).most_common(1)[0][0]
         keys: list[str] = []
         while len(keys) < self.config.questions:
             key = uuid(draws)
-            if prompts.count(key) == tokens:
+            if tokens(key) == most:
                 keys.append(key)
         return keys
 

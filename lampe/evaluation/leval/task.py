@@ -92,7 +92,7 @@ class LEval(PromptTask):
         return f"leval/{self.config.dataset}"
 
     def samples(self, tokenizer: Tokenizer, lengths: Sequence[int]) -> Iterator[Sample]:
-        prompts = Prompts(tokenizer, self.config.template)
+        prompts = Prompts(tokenizer, self.config.template, self.config.enable_thinking)
         lines = read_lines(self.config.data, f"{self.config.dataset}.jsonl", self.name)
         for trial, line in enumerate(islice(lines, self.config.limit)):
             questions = self._questions(line)

@@ -75,7 +75,7 @@ class LongBench(PromptTask):
 
     def samples(self, tokenizer: Tokenizer, lengths: Sequence[int]) -> Iterator[Sample]:
         plain = self.config.template == "auto" and not self.rules.chat
-        prompts = Prompts(tokenizer, "none" if plain else self.config.template)
+        prompts = Prompts(tokenizer, "none" if plain else self.config.template, self.config.enable_thinking)
         lines = read_lines(self.config.data, f"{self.config.dataset}{'_e' * self.config.e}.jsonl", self.name)
         for trial, line in enumerate(islice(lines, self.config.limit)):
             user = self.rules.prompt.format(context=line.text("context"), input=line.text("input"))

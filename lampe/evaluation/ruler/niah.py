@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from lampe.evaluation.base import Fact, Sample, registry
 from lampe.evaluation.prompts import GeneratedConfig, Prompts, largest
-from lampe.evaluation.ruler.base import FULL, PAPER, RulerTask, splice
+from lampe.evaluation.ruler.base import FULL, PAPER, RulerTask
 from lampe.evaluation.ruler.haystacks import DEPTHS, Essay, Haystack, Lines
 from lampe.evaluation.ruler.vocabulary import ADJECTIVES, NOUNS
 from lampe.evaluation.texts import python_documentation, read_text
@@ -208,12 +208,8 @@ class Niah(RulerTask):
     def _prompt(self, prompts: Prompts, context: Context, size: int, index: int) -> list[int]:
         """The ids of one prompt of a context of so many lines or words."""
         before, question, answer = self._wording(context.asked[index])
-        units = context.haystack.units(size)
-        needles = [
-            (int(depth * len(units)), self._needle(key, value))
-            for depth, (key, value) in zip(context.depths, context.needles, strict=True)
-        ]
-        text = splice(units, needles, context.haystack.joint)
+        needles = [self._needle(key, value) for key, value in context.needles]
+        text = context.haystack.hide(size, list(zip(context.depths, needles, strict=True)))
         return prompts.encode(before + text + question, answer)
 
     def _facts(self, context: Context, keys: list[str]) -> dict[str, Fact]:

@@ -87,10 +87,14 @@ class LampeLM(TemplateLM):  # type: ignore[misc]
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **kwargs: Any) -> list[int]:
         """Ids of a text; a BOS that it begins with, as chat templates write it, is not doubled.
 
-        Special tokens are found in any text: a prompt that went through a chat template comes as text.
+        Special tokens are found in any text: a prompt that went through a chat template comes as text. An EOS that the
+        tokenizer closes texts with is left out, which the harness's own model does not do: every text here is one that
+        goes on, and an EOS between a context and its continuation would make another continuation of it.
         """
         add = self.arguments.add_bos_token if add_special_tokens is None else add_special_tokens
-        ids = self.tokenizer.encode(string, add_special=add is not False, parse_special=True)
+        if add is False:
+            return self.tokenizer.encode(string, add_special=False, parse_special=True)
+        ids = self.tokenizer.encode_prompt(string, parse_special=True)
         bos = self.tokenizer.bos_id
         if add_special_tokens is None and add and bos is not None and ids[:1] != [bos]:
             return [bos, *ids]
@@ -225,16 +229,12 @@ class LampeLM(TemplateLM):  # type: ignore[misc]
             )
         thinking = self.arguments.enable_thinking
         variables = {} if thinking is None else {"enable_thinking": thinking}
-        text = self.tokenizer.render_chat(turns, add_generation_prompt=add_generation_prompt, **variables)
-        if add_generation_prompt:
-            return text
-        # As transformers: the text ends with the last turn's words, and with their space where the template keeps it.
-        content = turns[-1]["content"]
-        begin = text.rfind(content.strip())
-        if begin < 0:
-            raise TokenizerError("the chat template rewrites the last turn, so the answer cannot go on from its words")
-        whole = content.lstrip()
-        return text[:begin] + (whole if text.startswith(whole, begin) else content.strip())
+        return self.tokenizer.render_chat(
+            turns,
+            add_generation_prompt=add_generation_prompt,
+            continue_final_message=not add_generation_prompt,
+            **variables,
+        )
 
     def chat_template(self, chat_template: bool | str = False) -> str | None:
         """The text of the chat template, for the results; None where none is applied.

@@ -3,13 +3,18 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 
 from lampe.errors import ConfigError
 from lampe.evaluation.infinitebench import KVRetrieval
+from lampe.evaluation.infinitebench.kv_retrieval import uuid
 from lampe.evaluation.infinitebench.scores import kv_retrieval
 from lampe.session import shared_prefix
+from lampe.tokenizers import Tokenizer, load_tokenizer
+from tests.tokenizers import judges
 
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 USER = (
@@ -17,6 +22,14 @@ USER = (
     'JSON data:\n({.*})\n\n\nKey: "(.*)"\n'
 )
 OPENING = "The value associated with the specified key is: "
+
+
+@pytest.fixture(scope="module")
+def mistral(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    """A sentencepiece model, which cuts a key otherwise between quotation marks than by itself."""
+    folder: Path = tmp_path_factory.mktemp("mistral")
+    shutil.copy(judges.mistral_model("v1"), folder / "tokenizer.model")
+    return load_tokenizer(folder)
 
 
 def read(prompt: str) -> tuple[dict[str, str], str]:
@@ -73,6 +86,23 @@ def test_questions_about_one_context_differ_in_the_key_only(smollm2, length: int
             rest = smollm2.decode(sample.ids[sample.shared :])
             # Keys may begin with the same digits; nothing of the object is read again.
             assert ('Key: "' + key).endswith(rest.split('"\n')[0])
+
+
+@pytest.mark.parametrize("length", [1024, 1500])
+def test_questions_are_even_where_tokens_cross_the_key(mistral, length: int):
+    samples = list(KVRetrieval(samples=12, questions=4).samples(mistral, [length]))
+    for trial in range(12):
+        (size,) = {len(sample.ids) for sample in samples if sample.trial == trial}
+        assert 0.97 * length <= size <= length
+
+
+def test_no_question_is_longer_than_the_prompt_may_be(mistral, monkeypatch):
+    """Keys of any number of tokens: the longest question is the one that is fitted."""
+    monkeypatch.setattr(KVRetrieval, "_keys", lambda self, prompts, draws: [uuid(draws) for _ in range(5)])
+    samples = list(KVRetrieval(samples=12, questions=5).samples(mistral, [1500]))
+    assert len({len(sample.ids) for sample in samples}) > 3
+    for trial in range(12):
+        assert 1480 <= max(len(sample.ids) for sample in samples if sample.trial == trial) <= 1500
 
 
 def test_keys_are_spread_over_the_object(smollm2):

@@ -117,10 +117,53 @@ def test_prose_follows_itself_where_it_is_too_short(smollm2: Tokenizer, tmp_path
 
 def test_sentences_of_prose():
     essay = Essay('One two. "Three four!"  Five (six).\n\nSeven')
-    assert essay.units(3) == ["One two.", '"Three']
-    assert essay.units(4) == ["One two.", '"Three four!"']
-    assert essay.units(7) == ["One two.", '"Three four!"', "Five (six).", "Seven"]
-    assert essay.units(9) == ["One two.", '"Three four!"', "Five (six).", "Seven", "One two."]
+    assert essay.units(0) == []
+    assert essay.units(3) == ["One two. ", '"Three ']
+    assert essay.units(4) == ["One two. ", '"Three four!" ']
+    assert essay.units(7) == ["One two. ", '"Three four!" ', "Five (six). ", "Seven "]
+    assert essay.units(9) == ["One two. ", '"Three four!" ', "Five (six). ", "Seven ", "One two. "]
+
+
+def test_sentences_that_no_space_parts():
+    essay = Essay("他说：「天黑了。」 灯亮了！Python 3。 x")
+    assert essay.units(99)[:4] == ["他说：「天黑了。」 ", "灯亮了！", "Python 3。 ", "x "]
+    assert essay.units(2) == ["他说"]
+    assert essay.hide(13, [(0.5, "A needle.")]) == "他说：「天黑了。」 A needle. 灯亮了！"
+    assert essay.hide(15, [(0.7, "A needle."), (0.8, "Another.")]) == (
+        "他说：「天黑了。」 灯亮了！ A needle. Another. Python 3"
+    )
+
+
+def test_what_is_too_long_for_a_sentence_is_cut_at_words():
+    def lengths(words: int, size: int) -> list[int]:
+        essay = Essay(" ".join(["word"] * words) + ". Short one.")
+        return [len(unit.split()) for unit in essay.units(size)]
+
+    assert lengths(100, 102) == [100, 2]
+    assert lengths(101, 103) == [16, 17, 17, 17, 17, 17, 2]
+    assert lengths(101, 90) == [90]
+    # A list of 150 words is little of a long prompt; one of 300 is none of a list.
+    assert lengths(150, 152 * 99)[:1] == [150]
+    assert lengths(300, 302 * 99)[:15] == [20] * 15
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["so today we are going to talk about long context and how people measure it ", "今天天气很好，我们去公园散步。"],
+)
+def test_needles_stand_at_their_depths_in_any_prose(tiny, tmp_path: Path, sentence: str):
+    path = tmp_path / "prose.txt"
+    path.write_text(sentence * 300, encoding="utf-8")
+    made = samples(tiny[0].tokenizer, 8000, "niah-single-2", samples=1, text=str(path), depths=[0.1, 0.5, 0.9])
+    for sample in made:
+        prompt = tiny[0].tokenizer.decode(sample.ids)
+        context = prompt[prompt.index("afterwards.\n") + 12 : prompt.rindex("\nWhat is")]
+        needle = NEEDLE.search(context)
+        assert needle is not None
+        before, after = context[: needle.start()], context[needle.end() :]
+        assert len(before) / len(before + after) == pytest.approx(sample.facts["depth"], abs=0.015)
+        assert (sentence.strip() * 2 in before + after) == (" " not in sentence)
+        assert 7920 <= len(sample.ids) <= 8000
 
 
 def test_the_forty_depths():
