@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import inspect
+import re
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib import metadata
 from typing import Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel, ValidationError
 
@@ -22,6 +27,9 @@ from lampe.errors import ConfigError, UnknownNameError, closest, explain
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
 M = TypeVar("M", bound=BaseModel)
+
+NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
+"""A registered name: what a look-up makes of any spelling, and a command line can tell from what stands around it."""
 
 
 class PluginWarning(UserWarning):
@@ -65,11 +73,11 @@ class Registry(Generic[T]):
 
         Raises:
             TypeError: the class does not derive from the registry's base, or has no frozen `Config` of that `kind`.
-            ValueError: the name or an alias is taken.
+            ValueError: the name or an alias is taken, or is one that no look-up could find.
         """
 
         def decorate(cls: C) -> C:
-            self._add(Entry(name, self._checked(name, cls), summary, paper, aliases))
+            self._add(name, cls, summary, paper, aliases)
             return cls
 
         return decorate
@@ -79,7 +87,7 @@ class Registry(Generic[T]):
         """Register `cls` under `name` until the block ends."""
         self._load()
         before = dict(self._entries), dict(self._aliases)
-        self._add(Entry(name, self._checked(name, cls), summary))
+        self._add(name, cls, summary)
         try:
             yield cls
         finally:
@@ -102,7 +110,7 @@ class Registry(Generic[T]):
             UnknownNameError: names the nearest match and all that exist.
         """
         self._load()
-        key = name.lower().replace("_", "-")
+        key = _spelled(name)
         key = self._aliases.get(key, key)
         if key not in self._entries:
             near = closest(key.split(":")[0], [*self._entries, *self._aliases])
@@ -156,13 +164,19 @@ class Registry(Generic[T]):
             )
         return cls
 
-    def _add(self, entry: Entry[T]) -> None:
-        for name in (entry.name, *entry.aliases):
-            taken = self._entries.get(self._aliases.get(name, name))
+    def _add(self, name: str, cls: type, summary: str, paper: str | None = None, aliases: tuple[str, ...] = ()) -> None:
+        for each in (name, *aliases):
+            if not NAME.fullmatch(each):
+                spelled = _spelled(each)
+                like = repr(spelled) if NAME.fullmatch(spelled) else 'small letters, digits, "-" and "."'
+                raise ValueError(
+                    f'{self.noun} {each!r}: look-ups take any case and "_" for "-", so {like} would be accepted'
+                )
+            taken = self._entries.get(self._aliases.get(each, each))
             if taken is not None:
-                raise ValueError(f"{self.noun} {name!r} is already registered by {taken.cls.__module__}")
-        self._entries[entry.name] = entry
-        self._aliases.update(dict.fromkeys(entry.aliases, entry.name))
+                raise ValueError(f"{self.noun} {each!r} is already registered by {taken.cls.__module__}")
+        self._entries[name] = Entry(name, self._checked(name, cls), summary, paper, aliases)
+        self._aliases.update(dict.fromkeys(aliases, name))
 
     def _load(self) -> None:
         if self._loaded:
@@ -186,6 +200,11 @@ class Registry(Generic[T]):
             )
 
 
+def _spelled(name: str) -> str:
+    """A name as it is registered: look-ups take any case, and "_" for "-"."""
+    return name.lower().replace("_", "-")
+
+
 def validate(cls: type[M], fields: Mapping[str, Any], subject: str) -> M:
     """Validate `fields` as `cls`; what pydantic refuses becomes one sentence about `subject`.
 
@@ -202,6 +221,35 @@ def validate(cls: type[M], fields: Mapping[str, Any], subject: str) -> M:
         return cls.model_validate(dict(fields))
     except ValidationError as error:
         raise ConfigError(explain(error, subject, cls.model_fields)) from None
+
+
+def code_digest(cls: type) -> str | None:
+    """Stands for the code of a class that is not lampe's: another digest, other code.
+
+    It is made of the modules that define the class and its bases, without lampe's and Python's own: of their source, or
+    else of the version of the package that brings them. What those modules import is not part of it.
+
+    Returns:
+        64 hexadecimal digits; None for a class of lampe, whose version says it all, and where nothing is known.
+    """
+    # A file that is edited while its code runs is not what runs.
+    if cls not in _digests:
+        names = dict.fromkeys(base.__module__ for base in cls.__mro__)
+        foreign = [name for name in names if name.partition(".")[0] not in ("lampe", *sys.stdlib_module_names)]
+        codes = [code for name in foreign if (code := _code_of(name)) is not None]
+        _digests[cls] = sha256("\0".join(codes).encode()).hexdigest() if codes else None
+    return _digests[cls]
+
+
+_digests: WeakKeyDictionary[type, str | None] = WeakKeyDictionary()
+
+
+def _code_of(module: str) -> str | None:
+    """The source of a module, or else the names and versions of the packages that bring it."""
+    with contextlib.suppress(OSError, TypeError, KeyError):
+        return inspect.getsource(sys.modules[module])
+    packages = metadata.packages_distributions().get(module.partition(".")[0], ())
+    return "\n".join(f"{package} {metadata.version(package)}" for package in packages) or None
 
 
 def _config_of(cls: type) -> type[BaseModel]:

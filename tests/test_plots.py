@@ -170,6 +170,19 @@ def test_perplexities_that_are_infinite_are_no_points(tmp_path: Path):
     assert pixels(empty, COLOURS[0]) == 0
 
 
+def test_figures_that_reach_zero_are_drawn_on_a_linear_scale(tmp_path: Path):
+    curves = {"RoPE": {4096: (0.0, 0.0, 2.0), 8192: (4.0, 3.0, 5.0)}, "YaRN": {4096: (2.0, None, None)}}
+    linear = plot_scores(curves, tmp_path / "linear.png", ylabel="errors").read_bytes()
+    assert plot_scores(curves, tmp_path / "log.png", ylabel="errors", log=True).read_bytes() == linear
+    # An interval alone is enough.
+    curves["RoPE"][4096] = (1.0, 0.0, 2.0)
+    linear = plot_scores(curves, tmp_path / "linear.png", ylabel="errors").read_bytes()
+    assert plot_scores(curves, tmp_path / "log.png", ylabel="errors", log=True).read_bytes() == linear
+    curves["RoPE"][4096] = (1.0, 0.5, 2.0)
+    linear = plot_scores(curves, tmp_path / "linear.png", ylabel="errors").read_bytes()
+    assert plot_scores(curves, tmp_path / "log.png", ylabel="errors", log=True).read_bytes() != linear
+
+
 def test_differences_are_blue_where_better_red_where_worse_and_grey_where_none(tmp_path: Path):
     panel = Differences(
         "passkey", (4096, 8192), [[1.0, -1.0], [0.0, None]], [["+0.5", "-0.5"], ["0", ""]], [[True, False]] * 2

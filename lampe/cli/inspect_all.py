@@ -6,11 +6,12 @@ import warnings
 from pathlib import Path
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from lampe.cli.console import print_json, spinner, stdout
 from lampe.cli.specs import spec_text
-from lampe.config import RopeConfig
+from lampe.config import PositionalConfig, RopeConfig
 from lampe.errors import LampeError
 from lampe.inspection import PlanFacts, plan_facts, save_gallery
 from lampe.positional import PositionalEncoding, PositionWarning, ProfileWarning, create, registry
@@ -19,12 +20,12 @@ from lampe.positional.base import FAMILIES
 
 def inspect_all(rope: RopeConfig, length: int, sliding_window: int | None, out: Path | None, as_json: bool) -> None:
     """Show every registered method, set for `length` tokens, as a table, as JSON, and as a gallery in `out`."""
-    methods = fitted_methods(rope, length)
+    methods, refused = fitted_methods(rope, length)
     with spinner(f"planning {length:,} tokens with {len(methods)} methods"), warnings.catch_warnings():
         # The table says of each method whether it leaves the trained window.
         warnings.simplefilter("ignore", PositionWarning)
         warnings.simplefilter("ignore", ProfileWarning)
-        facts = {label: _facts(method, length, sliding_window) for label, method in methods.items()}
+        facts = {label: _facts(method, length, sliding_window) for label, method in methods.items()} | refused
         if out is not None:
             save_gallery(methods, length, out, sliding_window=sliding_window)
     if as_json:
@@ -35,15 +36,27 @@ def inspect_all(rope: RopeConfig, length: int, sliding_window: int | None, out: 
         typer.echo(f"wrote {out}")
 
 
-def fitted_methods(rope: RopeConfig, length: int) -> dict[str, PositionalEncoding]:
+def fitted_methods(rope: RopeConfig, length: int) -> tuple[dict[str, PositionalEncoding], dict[str, str]]:
     """Every registered method set for `length` tokens, by its spec: plain RoPE, frequency, remap and window methods.
 
     The method that the checkpoint brings is set as the checkpoint says.
+
+    Returns:
+        The methods, and of those that cannot be made without more being said: what they say, by name.
     """
     names = sorted(registry.names(), key=lambda name: (name != "rope", FAMILIES.index(registry.get(name).family)))
     own = {} if rope.scaling is None else {rope.scaling.kind: rope.scaling}
-    methods = [create(own.get(name, name), rope).for_length(length) for name in names]
-    return {spec_text(method.config): method for method in methods}
+    made = {name: _fitted(own.get(name, name), rope, length) for name in names}
+    methods = {spec_text(method.config): method for method in made.values() if not isinstance(method, str)}
+    return methods, {name: refusal for name, refusal in made.items() if isinstance(refusal, str)}
+
+
+def _fitted(spec: str | PositionalConfig, rope: RopeConfig, length: int) -> PositionalEncoding | str:
+    """A method set for a length, or why there is none."""
+    try:
+        return create(spec, rope).for_length(length)
+    except LampeError as error:
+        return str(error)
 
 
 def _facts(method: PositionalEncoding, length: int, sliding_window: int | None) -> PlanFacts | str:
@@ -65,7 +78,7 @@ def _table(facts: dict[str, PlanFacts | str], length: int) -> Table:
         table.add_column(column, header_style="dim", justify="right" if column else "left")
     for label, known in facts.items():
         if isinstance(known, str):
-            table.add_row(f"{label}\n[dim]{known}[/]")
+            table.add_row(f"{label}\n[dim]{escape(known)}[/]")
             continue
         dropped = known.dropped_pairs / (length * (length + 1) // 2)
         table.add_row(

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from lampe.config import FrozenModel
+from lampe.errors import ConfigError
 from lampe.registry import Registry, validate
 from lampe.tokenizers import Tokenizer
 
@@ -58,6 +59,29 @@ class Sample:
     shared: int = 0
     templated: bool = False
 
+    def check(self) -> None:
+        """Refuse what no record could hold, or no results file give back.
+
+        Raises:
+            ConfigError: names the task, the fact and its value, or the references.
+        """
+        subject = f"task {self.task.name!r} makes a sample of {self.length} tokens, trial {self.trial},"
+        for name, value in self.facts.items():
+            if not isinstance(name, str):
+                raise ConfigError(f"{subject} with a fact that is named {name!r}: a text would be accepted")
+            if not _is_fact(value):
+                raise ConfigError(
+                    f"{subject} with the fact {name} = {value!r}: a finite number, a text, True or False would be "
+                    "accepted"
+                )
+        references: Any = self.references
+        if not isinstance(references, (tuple, list)) or not all(isinstance(text, str) for text in references):
+            raise ConfigError(f"{subject} with references = {references!r}: a tuple of texts would be accepted")
+
+
+def _is_fact(value: object) -> bool:
+    return isinstance(value, Fact) and not (isinstance(value, float) and not math.isfinite(value))
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -81,6 +105,8 @@ class Setting(FrozenModel):
         attention: the backend's config.
         prefill_chunk: tokens that passed through the layers at once.
         threads: that the CPU computed with, of which the last bits of a score depend; None elsewhere.
+        method_code: digest of the code of a method that is not lampe's (`lampe.registry.code_digest`); a file leaves it
+            out where it is None.
     """
 
     label: str
@@ -96,6 +122,11 @@ class Setting(FrozenModel):
     threads: int | None = None
     lampe: str
     torch: str
+    method_code: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _brief(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_none(handler(self), "method_code")
 
 
 class Record(FrozenModel):
@@ -115,6 +146,7 @@ class Record(FrozenModel):
         references: the right answers, where there are any.
         output: what the model answered, where the task lets it answer.
         score: in the unit of the task; null in JSON where it is no finite number.
+        task_code: of the task, as `method_code` of the setting.
         seconds: wall clock; not part of a results file, which is the same however often it is made.
     """
 
@@ -131,6 +163,7 @@ class Record(FrozenModel):
     references: tuple[str, ...] = ()
     output: str | None = None
     score: float
+    task_code: str | None = None
     seconds: float = 0.0
 
     @field_validator("score", mode="before")
@@ -138,10 +171,18 @@ class Record(FrozenModel):
     def _number(cls, value: Any) -> Any:
         return math.nan if value is None else value
 
+    @model_serializer(mode="wrap")
+    def _brief(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_none(handler(self), "task_code")
+
     @property
     def kind(self) -> str:
         """The registered name of the task."""
         return str(self.task["kind"])
+
+
+def _without_none(fields: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if key != name or value is not None}
 
 
 class Task(ABC):
@@ -157,7 +198,7 @@ class Task(ABC):
     Config: ClassVar[type[TaskConfig]]
     higher_is_better: ClassVar[bool] = True
     suite: ClassVar[str | None] = None
-    """The benchmark that the task is a part of; a report shows the mean of a suite."""
+    """The benchmark that the task is a part of; a report shows the mean of a suite, or of the parts of one."""
     unit: ClassVar[str] = "score"
     """What the figure is, as the axis of a plot names it."""
 

@@ -17,6 +17,7 @@ from lampe.evaluation.budget import Budget, Work
 from lampe.generation import generate, room
 from lampe.llm import LLM, PositionalSpec
 from lampe.models.cache import KVCache
+from lampe.registry import code_digest
 from lampe.sampling import Sampling
 from lampe.tokenizers import Tokenizer
 
@@ -52,6 +53,7 @@ class Runner:
             threads=torch.get_num_threads() if weight.device.type == "cpu" else None,
             lampe=lampe_version(),
             torch=str(torch.__version__),
+            method_code=code_digest(type(llm.positional)),
         )
         self._held: _Held | None = None
 
@@ -80,6 +82,7 @@ class Runner:
             references=sample.references,
             output=outcome.output,
             score=outcome.score,
+            task_code=code_digest(type(sample.task)),
             seconds=time.perf_counter() - began,
         )
 
@@ -230,10 +233,12 @@ def evaluate(
         A record for each method and sample.
 
     Raises:
-        ConfigError: a method, a length or the text does not do.
+        ConfigError: a method, a length, the text or what the task makes of it does not do.
     """
     runners = [Runner(llm.with_positional(spec), label, model=model) for label, spec in methods.items()]
     samples = list(task.samples(runners[0].tokenizer, lengths)) if runners else []
+    for sample in samples:
+        sample.check()
     blocks = [list(block) for _, block in groupby(samples, key=lambda sample: (sample.trial, sample.length))]
     yield from run_blocks(runners, blocks, started=started)
 

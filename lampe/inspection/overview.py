@@ -6,7 +6,7 @@ import math
 import warnings
 
 from lampe.config import FrozenModel, RopeConfig
-from lampe.errors import ConfigError
+from lampe.errors import LampeError
 from lampe.inspection.facts import rotated_keys
 from lampe.positional import PositionalEncoding, PositionPlan, PositionWarning, ProfileWarning, RoPE, registry
 
@@ -24,7 +24,7 @@ class MethodOverview(FrozenModel):
         rotated_keys: cached keys that a decode step rotates at 4 L cached tokens; every method caches one K and one V a
             token.
         drops: which keys a query does not attend.
-        needs: why there are no figures: what the method must be given first.
+        needs: why there are no figures: what the method must be given first, or that it refuses 4 L tokens.
     """
 
     name: str
@@ -59,23 +59,23 @@ def overview(name: str, rope: RopeConfig) -> MethodOverview:
         "reach_formula": entry.cls.reach_formula,
         "drops": entry.cls.drops,
     }
-    method = registry.create(name, rope)
-    twice, four_times = (method.for_length(times * method.window) for times in (2, 4))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PositionWarning)
         warnings.simplefilter("ignore", ProfileWarning)
         try:
+            method = registry.create(name, rope)
+            twice, four_times = (method.for_length(times * method.window) for times in (2, 4))
             plan = four_times.plan(4 * method.window)
-        except ConfigError as error:
+            return MethodOverview(
+                **known,
+                changes=_changes(method, plan),
+                reach=_whole(method.reach()),
+                reach_2x=_whole(twice.reach()),
+                reach_4x=_whole(four_times.reach()),
+                rotated_keys=rotated_keys(plan),
+            )
+        except LampeError as error:
             return MethodOverview(**known, needs=str(error))
-        return MethodOverview(
-            **known,
-            changes=_changes(method, plan),
-            reach=_whole(method.reach()),
-            reach_2x=_whole(twice.reach()),
-            reach_4x=_whole(four_times.reach()),
-            rotated_keys=rotated_keys(plan),
-        )
 
 
 def _changes(method: PositionalEncoding, plan: PositionPlan) -> tuple[str, ...]:

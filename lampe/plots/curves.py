@@ -17,7 +17,9 @@ Point = tuple[float, float | None, float | None]
 def plot_curves(
     summary: Summary, path: str | Path, *, ylabel: str = "perplexity", title: str = "", window: int | None = None
 ) -> Path:
-    """Draw figures against length on a logarithmic scale, a line for each method with its name at the end.
+    """Draw figures against length, a line for each method with its name at the end.
+
+    The scale of figures is logarithmic where all are above zero.
 
     Args:
         summary: by method and length; what was not reached is left out of its line.
@@ -65,7 +67,8 @@ def plot_scores(
         curves: by method and length in tokens; what was not reached, or is not finite, is left out of its line.
         path: of the PNG; its folder is made where it is missing.
         shown: a figure as the name of its line says it.
-        log: a logarithmic scale of figures, for perplexities; else the scale goes from 0 to 1 if all figures do.
+        log: a logarithmic scale of figures, for perplexities, where all are above zero; without it the scale goes from
+            0 to 1 if all figures do.
         window: the trained window in tokens; lengths beyond it are shaded.
 
     Raises:

@@ -93,9 +93,14 @@ def frame(axes: Any, title: str, xlabel: str, ylabel: str) -> None:
 
 
 def log_axis(axes: Any, values: Sequence[float]) -> None:
-    """A logarithmic axis with plain numbers at 1, 2 and 5 of each decade, a little wider than the values."""
+    """A logarithmic axis with plain numbers at 1, 2 and 5 of each decade, a little wider than the values.
+
+    It stays linear where a value is zero or below, which has no place on a logarithmic one.
+    """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+    if values and min(values) <= 0:
+        return
     axes.set_yscale("log")
     if values:
         low, high = min(values), max(values)

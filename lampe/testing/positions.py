@@ -120,15 +120,18 @@ def reach_is_where_the_window_ends(case: Case, data: st.DataObject) -> bool:
 def fields_are_set_for_a_length(case: Case, data: st.DataObject) -> bool:
     """`for_length` maps the asked length inside the window as far as the method can, and leaves what was set."""
     length = data.draw(st.integers(1, 3 * WINDOW) | st.integers(1, 40 * WINDOW))
-    plain = type(case.example)().bind(ROPE)
-    chosen = plain.fields_for(length)
+    # Fields without a default are the example's, and count as set by hand.
+    known = type(case.example.config).model_fields.items()
+    needed = {name: getattr(case.example.config, name) for name, field in known if field.is_required()}
+    plain = type(case.example)(**needed).bind(ROPE)
+    chosen = {name: value for name, value in plain.fields_for(length).items() if name not in needed}
     fitted = plain.for_length(length)
     assert {name: getattr(fitted.config, name) for name in chosen} == chosen
     assert plain.for_length(2 * length).for_length(length).config == plain.for_length(2 * length).config
     if chosen:
         assert fitted.reach() >= min(length, case.attainable(fitted))
         by_hand = {name: getattr(case.example.config, name) for name in chosen}
-        stated = type(plain)(**by_hand).bind(ROPE).for_length(length)
+        stated = type(plain)(**needed, **by_hand).bind(ROPE).for_length(length)
         assert {name: getattr(stated.config, name) for name in chosen} == by_hand
     return True
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from transformers import MistralConfig
 
-from lampe.config import RopeConfig
+from lampe.config import PositionalConfig, RopeConfig
 from lampe.inspection import plan_facts
 from lampe.positional import LaMPE, PositionWarning, RoPE, YaRN, registry
 from tests import checkpoints
@@ -125,6 +126,21 @@ def test_all_methods_as_json(lampe: Lampe) -> None:
     }
     assert facts["nope"]["position_limit"] is None
     assert all("needs" in known or known["length"] == 20000 for known in facts.values())
+
+
+def test_methods_that_cannot_be_made_say_so_among_all(lampe: Lampe, tmp_path: Path) -> None:
+    class Needy(RoPE):
+        class Config(PositionalConfig):
+            kind: Literal["needy"] = "needy"
+            width: int
+
+    arguments = ("inspect", "--all", "-n", 200, "--window", 64)
+    with registry.temporarily("needy", Needy):
+        facts = json.loads(lampe(*arguments, "--json").stdout)
+        lines = [" ".join(line.split()) for line in lampe(*arguments).stdout.splitlines()]
+    assert facts["needy"] == {"needs": "positional method 'needy': 'width' is missing"}
+    assert facts["rope"]["length"] == 200
+    assert lines[lines.index("needy") + 1].startswith("positional method 'needy': 'width'")
 
 
 def test_fields_for_a_length(lampe: Lampe) -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from lampe import attention, evaluation, models, positional
 from lampe.config import PositionalConfig
+from lampe.errors import PlanError
+from lampe.positional import Region
 from tests.cli.chat_model import Lampe
 
 REGISTRIES = {
@@ -89,3 +91,29 @@ def test_the_verbose_table(lampe: Lampe) -> None:
     assert lines[extend + 1] == "reach: (L - W) G + W"
     assert "drops keys between the sinks and the window" in lines
     assert result.stderr == ""
+
+
+def test_methods_that_cannot_be_reckoned_say_so_in_their_rows(lampe: Lampe) -> None:
+    class Needy(positional.RoPE):
+        class Config(PositionalConfig):
+            kind: Literal["needy"] = "needy"
+            width: int
+
+    class Short(positional.RoPE):
+        class Config(PositionalConfig):
+            kind: Literal["short"] = "short"
+
+        def regions(self, length: int) -> tuple[Region, ...]:
+            if length > 20000:
+                raise PlanError(f"short: {length} tokens are more than 20000")
+            return super().regions(length)
+
+    with positional.registry.temporarily("needy", Needy), positional.registry.temporarily("short", Short):
+        document = json.loads(lampe("list", "methods", "--verbose", "--json").stdout)["methods"]
+        lines = [" ".join(line.split()) for line in lampe("list", "methods", "-v").stdout.splitlines()]
+    needs = {row["name"]: row["needs"] for row in document}
+    assert needs["needy"] == "positional method 'needy': 'width' is missing"
+    assert needs["short"] == "short: 32768 tokens are more than 20000"
+    assert needs["rope"] is None
+    row = lines.index("needy frequency reach: L")
+    assert lines[row + 1] == "positional method 'needy': 'width' is missing"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
 from typing import Literal
 
 import pytest
@@ -37,10 +40,10 @@ class Capped(RemapEncoding):
         return {"window": 30}
 
 
-def case_of(method: type[Capped], **fields: object) -> Case:
+def case_of(method: type[Capped], required: Mapping[str, int] = MappingProxyType({}), **fields: object) -> Case:
     case = Case(
-        draw=st.builds(method, window=st.integers(1, 40)),
-        example=method(),
+        draw=st.builds(partial(method, **required), window=st.integers(1, 40)),
+        example=method(**required),
         formula=lambda method, length: lambda i, j: min(i - j, method.config.window),
         near=lambda method, length: method.config.window,
     )
@@ -115,6 +118,30 @@ def test_the_same_method_unbroken_has_all_properties():
     assert min(tried.values()) > 0
     with pytest.raises(ValueError, match=r"unknown property 'formla' \(did you mean 'formula'\?\)"):
         check(case_of(Capped), properties=["formla"])
+
+
+class Needy(Capped):
+    """Cannot be made without a width, which `fields_for` would choose as well."""
+
+    class Config(RemapConfig):
+        kind: Literal["needy"] = "needy"
+        width: int
+        window: int = 12
+
+    def fields_for(self, length: int) -> dict[str, int]:
+        return {"window": 30, "width": 40}
+
+
+class NeedyAndShort(Needy):
+    def fields_for(self, length: int) -> dict[str, int]:
+        return {"window": WINDOW + 1}
+
+
+def test_a_method_that_cannot_be_made_without_fields_takes_those_of_its_example():
+    needy, short = (case_of(method, {"width": 3}) for method in (Needy, NeedyAndShort))
+    assert check(needy, properties=["for_length"], examples=8) == {"for_length": 8}
+    with pytest.raises(AssertionError):
+        check(short, properties=["for_length"], examples=8)
 
 
 class Mutant(AttentionBackend):

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
-from pydantic import Field, SerializeAsAny, field_validator, model_validator
+from pydantic import Field, SerializeAsAny, field_serializer, field_validator, model_validator
 
 from lampe import positional
 from lampe.config import FrozenModel, PositionalConfig
 from lampe.errors import ConfigError, LampeError, closest
 from lampe.evaluation.base import Task, TaskConfig, registry
 from lampe.evaluation.compare.statistics import RESAMPLES
+from lampe.evaluation.compare.suites import tasks_of
 from lampe.registry import validate
 
 Length = Annotated[int, Field(ge=1, le=2**24)]
@@ -88,7 +89,7 @@ class Experiment(FrozenModel):
         models: checkpoints; a name or folder stands for a whole entry.
         methods: label to positional method: a name, or `kind` and fields; "checkpoint" is what a model was made with.
         tasks: a name, or `kind` and fields of a task, and beside them `lengths` and `limit` (see `TaskEntry`). An entry
-            with `suite` instead of `kind` stands for all tasks of that benchmark, `without` for those it leaves out.
+            with `suite` instead of `kind` stands for the tasks of that benchmark (`suites.tasks_of`).
         lengths: in tokens.
         fit_length: set every method for each length it is measured at (`PositionalEncoding.for_length`); fields given
             by hand stay.
@@ -157,6 +158,14 @@ class Experiment(FrozenModel):
             raise ValueError(f"baseline = {self.baseline!r}: no such method{near}; methods: {', '.join(self.methods)}")
         return self
 
+    @field_serializer("methods")
+    def _as_set(self, methods: Mapping[str, PositionalConfig | None]) -> dict[str, Any]:
+        # Read again, a default that is written out would be one that was set by hand, which `fit_length` leaves alone.
+        return {
+            label: config and {"kind": config.kind, **config.model_dump(mode="json", exclude_unset=True)}
+            for label, config in methods.items()
+        }
+
     @property
     def reference(self) -> str:
         """The label of the method that the others are compared with."""
@@ -216,43 +225,5 @@ def _entries(item: Any) -> list[Any]:
     fields = dict(item)
     where = {name: fields.pop(name) for name in ("lengths", "limit") if name in fields}
     if "suite" in fields:
-        return [{"task": task, **where} for task in _suite(fields)]
+        return [{"task": task, **where} for task in tasks_of(fields)]
     return [{"task": fields, **where}]
-
-
-def _suite(fields: dict[str, Any]) -> list[dict[str, Any]]:
-    """The tasks of a suite, each with those of the given fields that it has."""
-    suite, without = fields.pop("suite"), fields.pop("without", [])
-    classes = [entry.cls for entry in registry.entries()]
-    suites = sorted({cls.suite for cls in classes if cls.suite})
-    if suite not in suites:
-        raise ValueError(f"unknown suite {suite!r}{closest(str(suite), suites)}; there are: {', '.join(suites)}")
-    members = [task for cls in classes if cls.suite == suite for task in _members(cls)]
-    names = {_member_name(task) for task in members}
-    if not isinstance(without, (list, tuple)) or not names.issuperset(map(str, without)):
-        raise ValueError(
-            f"suite {suite!r}: without = {without!r}: a list of these is accepted: {', '.join(sorted(names))}"
-        )
-    known = {name for task in members for name in registry.get(task["kind"]).Config.model_fields}
-    unknown = next((name for name in fields if name not in known or name in ("kind", "label", "dataset")), None)
-    if unknown is not None:
-        raise ValueError(f"suite {suite!r}: no task of it has a field {unknown!r}{closest(str(unknown), known)}")
-    return [
-        {
-            **task,
-            **{name: value for name, value in fields.items() if name in registry.get(task["kind"]).Config.model_fields},
-        }
-        for task in members
-        if _member_name(task) not in without
-    ]
-
-
-def _members(cls: type[Task]) -> list[dict[str, Any]]:
-    """A task, or one for each data set that it reads."""
-    kind = {"kind": cls.Config.model_fields["kind"].default}
-    dataset = cls.Config.model_fields.get("dataset")
-    return [kind] if dataset is None else [{**kind, "dataset": name} for name in get_args(dataset.annotation)]
-
-
-def _member_name(task: Mapping[str, Any]) -> str:
-    return str(task.get("dataset", task["kind"]))

@@ -10,7 +10,9 @@ from lampe.evaluation.base import Record, Setting
 from lampe.evaluation.compare.rows import Row
 from lampe.evaluation.compare.statistics import ENOUGH_CONTEXTS
 
-ONE_FOR_A_MODEL = tuple(name for name in Setting.model_fields if name not in ("label", "model", "positional"))
+ONE_FOR_A_MODEL = tuple(
+    name for name in Setting.model_fields if name not in ("label", "model", "positional", "method_code")
+)
 
 
 class Note(NamedTuple):

@@ -114,10 +114,10 @@ def _shade(row: Row | None, is_open: bool) -> float | None:
 
 
 def _needles(report: Report, grid: Grid, path: Path) -> Iterator[Picture]:
-    """A grid of depth and length, for a task whose samples all say how deep the needle lies."""
+    """A grid of depth and length, for a task that counts what is found and whose samples all say how deep it lies."""
     records = [record for record in report.records if record.setting.model == grid.model and record.name == grid.task]
     depths = [_depth(record) for record in records]
-    if not records or None in depths or _is_open(grid):
+    if not records or None in depths or not grid.higher_is_better:
         return
     # Of many depths a picture shows tenths, each with the depths that are nearest.
     rounded = [round(depth, 1) for depth in depths if depth is not None]

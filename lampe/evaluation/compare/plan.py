@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
@@ -18,11 +18,13 @@ from lampe.errors import ConfigError, PlanError
 from lampe.evaluation.base import Record, Sample, Task
 from lampe.evaluation.budget import Work
 from lampe.evaluation.compare.experiment import Experiment, ModelEntry, TaskEntry
+from lampe.evaluation.compare.otherwise import check_setting, check_task_code
 from lampe.evaluation.compare.store import make_key
 from lampe.evaluation.prompts import PromptTask
 from lampe.evaluation.runner import block_work, lampe_version
 from lampe.llm import bind
 from lampe.positional import PositionalEncoding
+from lampe.registry import code_digest
 from lampe.tokenizers import Tokenizer, load_tokenizer
 
 
@@ -142,6 +144,7 @@ class Plan:
             blocks.sort(key=lambda item: (item[1][0].trial, item[1][0].length, item[0]))
             for _, block in blocks:
                 plan.units += _units(name, list(experiment.methods), block, subject.tokenizer)
+        plan._check_prompts()
         return plan
 
     @property
@@ -151,7 +154,10 @@ class Plan:
 
     @property
     def about(self) -> dict[str, Any]:
-        """The experiment with every default written out, and the checkpoints that it found."""
+        """The experiment with every default of its tasks written out, and the checkpoints that it found.
+
+        Of methods what was set: made again from this, `fit_length` finds the same fields to set.
+        """
         return {
             "experiment": self.experiment.model_dump(mode="json"),
             "models": {
@@ -192,33 +198,60 @@ class Plan:
         samples = {key: sample for unit in self.units for key, sample in zip(unit.keys, unit.samples, strict=True)}
         models = {name: subject.setting() for name, subject in self.subjects.items()}
         settings = {
-            cell: {"positional": method.described(), **models[cell.model]} for cell, method in self.methods.items()
+            cell: {
+                "positional": method.described(),
+                "method_code": code_digest(type(method)),
+                **models[cell.model],
+            }
+            for cell, method in self.methods.items()
         }
         for key, record in records.items():
             sample = samples.get(key)
-            known = sample is not None and sample.task.config.model_dump(mode="json") == record.task
-            if not known:
+            if sample is None or sample.task.config.model_dump(mode="json") != record.task:
                 raise ConfigError(
                     f"{where} holds the scores of another experiment: {record.name} of {record.setting.label} at "
                     f"{record.length} tokens, trial {record.trial}, is not part of this one; name another folder with "
                     "--out, or take back what was changed in the experiment"
                 )
             check_setting(record, settings[cell_of(record)])
+            check_task_code(record, code_digest(type(sample.task)))
 
     def _set_methods(self, subject: Subject) -> None:
-        lengths = sorted({n for entry in self.experiment.tasks for n in self.experiment.lengths_of(entry)})
+        lengths = sorted({n for entry in self.experiment.tasks for n in self.experiment.lengths_measured(entry)})
         for label, config in self.experiment.methods.items():
             for length in lengths:
                 method = bind(config, subject.config)
                 if self.experiment.fit_length and config is not None:
                     method = method.for_length(length)
-                try:
-                    with warnings.catch_warnings():
-                        warnings.simplefilter("ignore")
-                        method.plan(length)
-                except PlanError as error:
-                    raise ConfigError(f"method {label!r} at {length} tokens: {error}") from None
+                _check_plan(method, length, f"method {label!r} at {length} tokens")
                 self.methods[Cell(subject.entry.name, label, length)] = method
+
+    def _check_prompts(self) -> None:
+        """Plan what will be planned: a prompt may have fewer tokens than its length, and its answer may count too.
+
+        Raises:
+            ConfigError: a method cannot map a prompt.
+        """
+        known: set[tuple[Cell, int]] = set()
+        for unit in self.units:
+            method = self.methods[unit.cell]
+            total = method.config.length == "total"
+            for sample in unit.samples:
+                size = len(sample.ids) + (sample.new_tokens if total else 0)
+                if (unit.cell, size) not in known:
+                    known.add((unit.cell, size))
+                    where = f"task {sample.task.name!r}, trial {sample.trial}, at {size} tokens"
+                    _check_plan(method, size, f"method {unit.cell.method!r} on {where}")
+
+
+def _check_plan(method: PositionalEncoding, length: int, subject: str) -> None:
+    """Refuse a length that a method cannot map, in a sentence about `subject`."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            method.plan(length)
+    except PlanError as error:
+        raise ConfigError(f"{subject}: {error}") from None
 
 
 def _leaves_window(method: PositionalEncoding, config: ModelConfig, length: int) -> bool:
@@ -232,34 +265,6 @@ def _leaves_window(method: PositionalEncoding, config: ModelConfig, length: int)
 def cell_of(record: Record) -> Cell:
     """Where a score was measured."""
     return Cell(record.setting.model, record.setting.label, record.length)
-
-
-def check_setting(record: Record, now: Mapping[str, Any]) -> None:
-    """Refuse a score that was made otherwise than it would be now.
-
-    Args:
-        record: the score.
-        now: fields of `Setting` as they would be now; a device may leave its index out.
-
-    Raises:
-        ConfigError: names each field that differs, with both values.
-    """
-    then = record.setting.model_dump(mode="json")
-    differing = [f"{name} was {then[name]!r} and is {now[name]!r}" for name in now if not _same(name, then, now)]
-    if differing:
-        raise ConfigError(
-            f"the folder holds scores of {record.setting.label} at {record.length} tokens that were made otherwise: "
-            f"{'; '.join(differing)}; name another folder with --out"
-        )
-
-
-def _same(name: str, then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    if name == "device" and ":" not in now[name]:
-        return bool(then[name].partition(":")[0] == now[name])
-    # An experiment may state threads for a CPU that computes nothing.
-    if name == "threads" and not then["device"].startswith("cpu"):
-        return True
-    return bool(then[name] == now[name])
 
 
 def _blocks(
@@ -277,6 +282,8 @@ def _blocks(
         if trial < entry.trials(length):
             # Ids in four bytes each: an experiment may hold millions.
             samples = [replace(sample, ids=array("I", sample.ids)) for sample in block]
+            for sample in samples:
+                sample.check()
             if isinstance(task, PromptTask):
                 # A library that scoring needs is missed now, not after the first answer.
                 task.score("", samples[0])

@@ -13,6 +13,7 @@ from lampe.evaluation.base import Record, Task, registry
 from lampe.evaluation.compare.notes import Note, make_notes
 from lampe.evaluation.compare.rows import EffectiveLength, Place, Row, Verdict
 from lampe.evaluation.compare.statistics import RESAMPLES, Estimate, Scores, difference, effective_length, estimate
+from lampe.evaluation.compare.suites import suite_of
 
 EFFECTIVE = {"ruler": 0.856}
 """Suites with an effective length, and the mean above which a length counts: Llama-2-7B-Chat's at 4K (RULER)."""
@@ -27,7 +28,8 @@ class Report:
         about: shown as it is, e.g. versions and the experiment's own file.
         models: in the order shown, like tasks, suites and labels.
         tasks: their names.
-        suites: as tables call them, where more than one task of them is there, and the names of those tasks.
+        suites: or parts of them (`suite_of`), as tables call them, where more than one task of them is there, and the
+            names of those tasks.
         labels: the methods.
         lengths: of each task and suite, in tokens, ascending.
         baseline: label of the method that the others are compared with.
@@ -99,7 +101,7 @@ class Report:
         for name in kinds:
             wanted = lengths.get(name, ()) if isinstance(lengths, Mapping) else lengths
             columns[name] = tuple(sorted({*wanted, *(place.length for place in scores if place.task == name)}))
-        suites = _suites(kinds)
+        suites = _suites(kinds, records, tasks)
         for suite, names in suites.items():
             columns[suite] = tuple(sorted({length for name in names for length in columns[name]}))
 
@@ -161,11 +163,13 @@ def _scores(records: Iterable[Record]) -> dict[Place, Scores]:
     return {place: Scores.of(group) for place, group in groups.items()}
 
 
-def _suites(kinds: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+def _suites(kinds: Mapping[str, str], records: Iterable[Record], tasks: Iterable[Task]) -> dict[str, tuple[str, ...]]:
     """Suites as tables call them, and their tasks. The mean of one task would only repeat it."""
+    configs = {record.name: record.task for record in records}
+    configs |= {task.name: task.config.model_dump(mode="json") for task in tasks}
     members: dict[str, list[str]] = {}
-    for name, kind in kinds.items():
-        if suite := registry.get(kind).suite:
+    for name in kinds:
+        if suite := suite_of(configs[name]):
             members.setdefault(suite, []).append(name)
     return {f"{suite}, mean of {len(names)} tasks": tuple(names) for suite, names in members.items() if len(names) > 1}
 

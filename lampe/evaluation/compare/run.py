@@ -10,7 +10,8 @@ import torch
 
 from lampe.evaluation.base import Record, Sample
 from lampe.evaluation.budget import Budget
-from lampe.evaluation.compare.plan import Cell, Plan, Subject, Unit, cell_of, check_setting
+from lampe.evaluation.compare.otherwise import check_setting
+from lampe.evaluation.compare.plan import Cell, Plan, Subject, Unit, cell_of
 from lampe.evaluation.compare.store import Store
 from lampe.evaluation.runner import Runner
 from lampe.llm import LLM

@@ -237,6 +237,7 @@ def _figure(task: type[Task], mean: float) -> float:
 
 
 def _figures(task: type[Task], means: Tensor) -> Tensor:
-    if task.figure.__func__ is Task.figure.__func__:  # type: ignore[attr-defined]
+    # A task may override it by a static method, which has no function underneath.
+    if getattr(task.figure, "__func__", None) is Task.figure.__func__:  # type: ignore[attr-defined]
         return means
     return torch.tensor([_figure(task, mean) for mean in means.tolist()], dtype=torch.float64)

@@ -10,7 +10,7 @@ import yaml
 from lampe import LaMPE, evaluation
 from lampe.errors import ConfigError
 from lampe.evaluation import Passkey, Perplexity, Task, TaskConfig
-from lampe.evaluation.compare import Experiment, read_experiment
+from lampe.evaluation.compare import Experiment, Plan, read_experiment
 
 
 def written(tmp_path: Path, fields: Any, name: str = "e.yaml") -> Path:
@@ -38,6 +38,25 @@ def test_short_forms(model: Path):
     assert [entry.name for entry in experiment.models] == ["tiny"]
     assert experiment.methods["checkpoint"] is None
     assert experiment.lengths == (100, 300)
+
+
+def test_an_experiment_that_is_written_and_read_measures_the_same(fields):
+    """What was left open stays open: `fit_length` sets it, and leaves alone what was set by hand."""
+    methods = {"SE": "self-extend", "by hand": {"kind": "self-extend", "group": 8}, "mine": LaMPE.Config(head=16)}
+    experiment = Experiment.model_validate({**fields, "methods": {**methods, "own": "checkpoint"}})
+    for written in (json.loads(experiment.model_dump_json()), experiment.model_dump()):
+        again = Experiment.model_validate(written)
+        assert again == experiment
+        assert again.methods["own"] is None
+        assert [again.methods[label].model_fields_set for label in methods] == [
+            {"kind"},
+            {"kind", "group"},
+            {"kind", "head"},
+        ]
+    plans = [Plan.make(each) for each in (experiment, again)]
+    set_to = [{cell: method.config for cell, method in plan.methods.items()} for plan in plans]
+    assert set_to[0] == set_to[1]
+    assert {method.group for cell, method in set_to[1].items() if cell.method == "SE"} == {4, 8}
 
 
 class Coast(Task):
@@ -99,6 +118,36 @@ def test_a_suite_stands_for_all_its_tasks(fields):
                 Experiment.model_validate(fields)
 
 
+def names(**entry: Any) -> list[str]:
+    """The tasks that a suite stands for."""
+    fields = {"models": ["m"], "methods": ["rope"], "lengths": [4096], "tasks": [entry]}
+    return [entry.create().name for entry in Experiment.model_validate(fields).tasks]
+
+
+def test_infinitebench_is_read_from_its_files_or_made_up_but_no_data_set_of_it_twice():
+    made_up = [f"infinitebench-{name}" for name in ("code-run", "kv-retrieval", "math-calc", "math-find")]
+    made_up += ["infinitebench-passkey", "infinitebench-number-string"]
+    assert sorted(names(suite="infinitebench")) == sorted(made_up)
+    read = names(suite="infinitebench", data="folder")
+    assert len(read) == 12
+    assert all(name.startswith("infinitebench/") for name in read)
+    without = names(suite="infinitebench", data="folder", without=["passkey", "code_run"])
+    assert without == [name for name in read if name not in ("infinitebench/passkey", "infinitebench/code_run")]
+    mixed = names(suite="infinitebench", data={"math_find": "folder", "code_debug": "folder"})
+    assert {name for name in mixed if "/" in name} == {"infinitebench/math_find", "infinitebench/code_debug"}
+    assert {name for name in mixed if "/" not in name} == {*made_up} - {"infinitebench-math-find"}
+
+
+def test_each_task_of_ruler_that_reads_a_file_reads_its_own():
+    eleven = names(suite="ruler")
+    assert len(eleven) == 11
+    assert not {"qa-1", "qa-2"} & set(eleven)
+    assert names(suite="ruler", without=["qa-1", "qa-2"]) == eleven
+    assert len(names(suite="ruler", data={"qa-1": "squad.json", "qa-2": "hotpot.json"})) == 13
+    assert set(names(suite="ruler", data={"qa-2": "hotpot.json"})) == {*eleven, "qa-2"}
+    assert set(names(suite="ruler", data="squad.json", without=["qa-2"])) == {*eleven, "qa-1"}
+
+
 BAD = [
     ({"lengths": []}, "lengths = "),
     ({"lengths": [0]}, "lengths.0 = 0: input should be greater than or equal to 1"),
@@ -114,6 +163,21 @@ BAD = [
     ({"tasks": [{"task": None}]}, "task None: a name, or kind and fields, would be accepted"),
     ({"tasks": [{"task": ["a", "b"]}]}, "task ['a', 'b']: a name, or kind and fields, would be accepted"),
     ({"tasks": [{"suite": "ruler", 5: 3}]}, "suite 'ruler': no task of it has a field 5"),
+    (
+        {"tasks": [{"suite": "ruler", "data": "squad.json"}]},
+        "suite 'ruler': data = 'squad.json', but qa-1 and qa-2 read files of different formats: a mapping would be "
+        "accepted, such as {qa-1: squad.json}; a task that it does not name is left out",
+    ),
+    (
+        {"tasks": [{"suite": "ruler", "data": {"qa1": "squad.json"}}]},
+        "suite 'ruler': data names 'qa1', which is no task of it that reads a file (did you mean 'qa-1'?); those are: "
+        "qa-1, qa-2",
+    ),
+    ({"tasks": [{"suite": "leval"}]}, "suite 'leval': 'data' is missing: where its files are, or a mapping by task"),
+    (
+        {"tasks": [{"suite": "ruler", "dta": 3}]},
+        "suite 'ruler': no task of it has a field 'dta' (did you mean 'data'?)",
+    ),
     ({"tasks": [{"kind": "perplexity", True: 3}]}, "task 'perplexity': True is no name of a field"),
     ({"methods": {"x": {"kind": "yarn", True: 3}}}, "positional method 'yarn': True is no name of a field"),
     ({True: 3}, "True is no name of a field (YAML reads on, off, yes and no as true and false); fields: title"),

@@ -13,9 +13,9 @@ from lampe.evaluation.compare.report import Report
 from tests.evaluation.compare.records import record
 
 
-def needles(depths: list[float | str], **fields) -> list:
+def needles(depths: list[float | str], kind: str = "passkey", **fields) -> list:
     return [
-        record("passkey", label, 4096, float(label == "LaMPE"), trial=trial, depth=depth, **fields)
+        record(kind, label, 4096, float(label == "LaMPE"), trial=trial, depth=depth, **fields)
         for label in ("RoPE", "LaMPE")
         for trial, depth in enumerate(depths)
     ]
@@ -61,6 +61,12 @@ def test_depths_that_are_many_are_shown_by_tenths(tmp_path: Path, monkeypatch):
 @pytest.mark.parametrize("depths", [[0.1, "deep"], [0.1, True], [10.0, 90.0]])
 def test_depths_that_are_no_fractions_make_no_grid(tmp_path: Path, depths):
     assert [picture.path.name for picture in draw(Report.of(needles(depths)), tmp_path)] == ["passkey.png"]
+
+
+def test_losses_of_needles_make_no_grid_whose_colours_would_call_the_worst_best(tmp_path: Path):
+    for scale in (0.5, 2.0):
+        losses = [item.model_copy(update={"score": scale * item.score}) for item in needles([0.1, 0.9], "passkey-loss")]
+        assert [picture.path.name for picture in draw(Report.of(losses), tmp_path)] == ["passkey-loss.png"]
 
 
 def test_shades_tell_better_from_worse_and_scores_from_perplexities():

@@ -13,6 +13,7 @@ from lampe.errors import ConfigError
 from lampe.evaluation.compare.files import write_summary
 from lampe.evaluation.compare.report import Report
 from lampe.evaluation.compare.tables import grids, markdown, tables
+from lampe.evaluation.leval import LEval
 from tests.evaluation.compare.records import Swim, Walk, record, suite
 
 
@@ -121,6 +122,20 @@ def test_a_suite_has_a_mean_where_all_its_tasks_have_a_figure():
             "| RoPE | 0.600 (2) | - | - | none |",
             "| samples (contexts) | 2-4 (2-4) | 4 (4) | - |  |",
         ]
+
+
+def test_exact_matches_and_f1_of_leval_are_not_put_into_one_mean():
+    scores = {"tpo": 1.0, "coursera": 0.5, "news_summ": 0.2, "tv_show_summ": 0.1, "patent_summ": 0.0}
+    made = []
+    for dataset, score in scores.items():
+        item = record("leval", "RoPE", 4096, score, name=f"leval/{dataset}")
+        made.append(item.model_copy(update={"task": {"kind": "leval", "dataset": dataset}}))
+    report = Report.of(made[1:], tasks=[LEval(dataset="tpo", data=".")])
+    assert report.suites == {
+        "leval (closed), mean of 2 tasks": ("leval/tpo", "leval/coursera"),
+        "leval (open), mean of 3 tasks": ("leval/news_summ", "leval/tv_show_summ", "leval/patent_summ"),
+    }
+    assert [row.figure for row in Report.of(made).suite_rows] == [pytest.approx(0.75), pytest.approx(0.1)]
 
 
 def test_a_task_of_the_experiment_without_records_takes_the_mean_of_its_suite():

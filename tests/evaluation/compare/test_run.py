@@ -5,17 +5,21 @@ import multiprocessing
 import re
 import shutil
 import sys
+import types
 import weakref
 from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 import pytest
 from safetensors.torch import load_file, save_file
 
-from lampe.errors import ConfigError, MissingExtraError
-from lampe.evaluation import Budget, Passkey, evaluate
+from lampe import evaluation, positional
+from lampe.errors import ConfigError, MissingExtraError, PlanError
+from lampe.evaluation import Budget, Outcome, Passkey, Sample, Task, TaskConfig, evaluate
 from lampe.evaluation.compare import Experiment, Plan, Store, read_records, run
 from lampe.evaluation.compare.store import key_of
 from lampe.llm import LLM
+from lampe.positional import Region, RemapConfig, RemapEncoding
 from tests.evaluation.compare.conftest import fields_of
 
 
@@ -175,6 +179,78 @@ def test_finished_scores_of_other_weights_or_another_lampe_are_refused(
     refused("fingerprint was '[0-9a-f]{64}' and is '[0-9a-f]{64}'; name")
 
 
+OWN = """
+from typing import Literal
+
+from lampe.evaluation import Outcome, Sample, Task, TaskConfig
+from lampe.positional import Region, RemapConfig, RemapEncoding
+
+
+class Own(RemapEncoding):
+    class Config(RemapConfig):
+        kind: Literal["own"] = "own"
+
+    def regions(self, length):
+        return (Region("all"),)
+
+
+class Chosen(Task):
+    class Config(TaskConfig):
+        kind: Literal["chosen"] = "chosen"
+
+    def samples(self, tokenizer, lengths):
+        for length in lengths:
+            yield Sample(self, length, 0, tuple(range(7, 7 + length)), {})
+
+    def measure(self, runner, sample):
+        return Outcome(0.5)
+"""
+
+
+@pytest.mark.parametrize(
+    ("methods", "tasks", "sentence"),
+    [
+        ({"mine": "own"}, ["perplexity"], "scores of mine .* the code of method 'own' has changed since; name another"),
+        ({"RoPE": "rope"}, ["chosen"], "scores of RoPE .* the code of task 'chosen' has changed since; name another"),
+    ],
+)
+def test_scores_of_a_plug_in_whose_code_was_edited_are_refused(
+    fields, tmp_path: Path, monkeypatch, methods, tasks, sentence: str
+):
+    text = {"kind": "perplexity", "text": fields["tasks"][0]["text"], "tokens": 20, "places": 1}
+    fields |= {"methods": methods, "tasks": [text if task == "perplexity" else task for task in tasks], "lengths": [60]}
+    folder = tmp_path / "own"
+
+    def again(code: str) -> int:
+        module = types.ModuleType("own_code")
+        (tmp_path / "own_code.py").write_text(code)
+        module.__file__ = str(tmp_path / "own_code.py")
+        monkeypatch.setitem(sys.modules, "own_code", module)
+        exec(code, module.__dict__)
+        with (
+            positional.registry.temporarily("own", module.Own),
+            evaluation.registry.temporarily("chosen", module.Chosen),
+        ):
+            return finish(Experiment.model_validate(fields), folder)
+
+    assert again(OWN) == 1
+    results = (folder / "results.jsonl").read_text()
+    assert (results.count('"method_code":'), results.count('"task_code":')) == (
+        methods != {"RoPE": "rope"},
+        tasks == ["chosen"],
+    )
+    assert again(OWN) == 0
+    with pytest.raises(ConfigError, match=sentence):
+        again(OWN + "# edited")
+    # A file of before codes were recorded says nothing of them.
+    (folder / "results.jsonl").write_text(re.sub(r',"(method|task)_code":"[0-9a-f]{64}"', "", results))
+    assert again(OWN + "# edited") == 0
+
+
+def test_scores_of_what_comes_with_lampe_say_nothing_of_code(undisturbed):
+    assert b"_code" not in undisturbed
+
+
 def test_threads_of_a_cpu_do_not_count_for_scores_of_an_accelerator(experiment, undisturbed, tmp_path: Path):
     changed = undisturbed.replace(b'"device":"cpu"', b'"device":"cuda:0"')
     changed = re.sub(rb'"threads":[0-9]+', b'"threads":null', changed)
@@ -263,6 +339,106 @@ def test_lengths_that_do_not_do_are_refused_before_any_work(fields):
     fields["lengths"] = [10]
     with pytest.raises(ConfigError, match="a context of 10 tokens is too short to score the last 20"):
         Plan.make(Experiment.model_validate(fields))
+
+
+class Even(RemapEncoding):
+    """Cannot map an odd number of tokens, nor more than 250."""
+
+    class Config(RemapConfig):
+        kind: Literal["even"] = "even"
+
+    def regions(self, length: int) -> tuple[Region, ...]:
+        if length % 2 or length > 250:
+            raise PlanError(f"even: {length} tokens are no even number up to 250")
+        return (Region("all"),)
+
+
+@pytest.fixture
+def even(fields):
+    """An experiment with such a method, at 200 tokens."""
+    with positional.registry.temporarily("even", Even):
+        fields["methods"] = {"RoPE": "rope", "Even": "even"}
+        fields["lengths"] = [200]
+        yield fields
+
+
+class Given(Task):
+    """Contexts of as many tokens as its config says, whatever their length."""
+
+    class Config(TaskConfig):
+        kind: Literal["given"] = "given"
+        tokens: tuple[int, ...] = (200,)
+        new_tokens: int = 0
+
+    facts: ClassVar[Any] = {}
+    references: ClassVar[Any] = ()
+
+    def samples(self, tokenizer, lengths):
+        for trial, tokens in enumerate(self.config.tokens):
+            for length in lengths:
+                ids = tuple(range(7, 7 + tokens))
+                yield Sample(self, length, trial, ids, self.facts, self.references, self.config.new_tokens)
+
+    def measure(self, runner, sample):
+        return Outcome(0.5)
+
+
+@pytest.mark.parametrize(
+    ("method", "task", "where"),
+    [
+        ("even", {"tokens": [200, 120, 33, 35]}, "trial 2, at 33 tokens: even: 33 tokens are"),
+        # The answer counts where the plan is for all of it.
+        ({"kind": "even", "length": "total"}, {"new_tokens": 3}, "trial 0, at 203 tokens: even: 203 tokens are"),
+    ],
+)
+def test_a_prompt_that_a_method_cannot_map_is_refused_before_any_work(even, method, task, where: str):
+    with evaluation.registry.temporarily("given", Given):
+        even["methods"]["Even"] = method
+        even["tasks"] = [{"kind": "given"}]
+        assert len(Plan.make(Experiment.model_validate({**even, "methods": {"Even": "even"}})).keys) == 1
+        even["tasks"] = [{"kind": "given", "label": "mine", **task}]
+        with pytest.raises(ConfigError) as error:
+            Plan.make(Experiment.model_validate(even))
+    assert str(error.value) == f"method 'Even' on task 'mine', {where} no even number up to 250"
+
+
+def test_a_length_with_limit_0_is_asked_of_no_method(even):
+    even["tasks"], even["lengths"] = [{**even["tasks"][0], "limit": {100: 2, 300: 0}}], [100, 300]
+    plan = Plan.make(Experiment.model_validate(even))
+    assert {unit.cell.length for unit in plan.units} == {cell.length for cell in plan.methods} == {100}
+    assert plan.outside() == []
+    even["tasks"][0]["limit"] = {300: 1}
+    with pytest.raises(ConfigError, match="method 'Even' at 300 tokens: even: 300 tokens are no even number"):
+        Plan.make(Experiment.model_validate(even))
+
+
+@pytest.mark.parametrize(
+    ("facts", "references", "sentence"),
+    [
+        ({"ratio": float("inf")}, (), "with the fact ratio = inf: a finite number, a text, True or False would be "),
+        ({"at": 3, "ratio": float("nan")}, (), "with the fact ratio = nan: a finite number"),
+        ({"depth": None}, (), "with the fact depth = None: a finite number"),
+        ({"depth": (1, 2)}, (), r"with the fact depth = \(1, 2\): a finite number"),
+        ({7: 1}, (), "with a fact that is named 7: a text would be accepted"),
+        ({}, (5,), r"with references = \(5,\): a tuple of texts would be accepted"),
+        ({}, "yes", "with references = 'yes': a tuple of texts would be accepted"),
+    ],
+)
+def test_samples_that_no_file_could_hold_are_refused_before_any_work(fields, llm, facts, references, sentence: str):
+    class Wrong(Given):
+        class Config(TaskConfig):
+            kind: Literal["wrong"] = "wrong"
+            tokens: tuple[int, ...] = (200,)
+            new_tokens: int = 0
+
+    Wrong.facts, Wrong.references = facts, references
+    sentence = f"^task 'wrong' makes a sample of 200 tokens, trial 0, {sentence}"
+    with evaluation.registry.temporarily("wrong", Wrong):
+        fields["tasks"] = ["wrong"]
+        with pytest.raises(ConfigError, match=sentence):
+            Plan.make(Experiment.model_validate(fields))
+        with pytest.raises(ConfigError, match=sentence):
+            next(evaluate(llm, {"RoPE": "rope"}, Wrong(), (200,)))
 
 
 def test_a_library_that_scoring_needs_is_missed_before_any_work(fields, tmp_path: Path, monkeypatch):

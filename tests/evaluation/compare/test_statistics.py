@@ -121,6 +121,17 @@ def test_a_suite_is_compared_task_by_task():
     assert difference(mine, [theirs[0], Scores(Passkey, {(7, (), ""): 1.0})]) is None
 
 
+def test_a_figure_may_be_a_static_method():
+    class Doubled(Passkey):
+        @staticmethod
+        def figure(mean: float) -> float:
+            return 2 * mean
+
+    plain, doubled = (estimate([scores([[0.1], [0.2], [0.4]], task)]) for task in (Passkey, Doubled))
+    assert doubled.figure == 2 * plain.figure
+    assert (doubled.low, doubled.high) == (pytest.approx(2 * plain.low), pytest.approx(2 * plain.high))
+
+
 def test_one_context_has_no_interval():
     found = estimate([scores([[1, 0, 1, 1]])])
     assert (found.figure, found.low, found.high, found.samples, found.contexts) == (0.75, None, None, 4, 1)
