@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lampe.errors import CheckpointError, MissingExtraError
 from lampe.files import expanded
+from lampe.positional.profile import BESIDE
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 WANTED = [
@@ -24,6 +25,7 @@ WANTED = [
     "vocab.json",
     "merges.txt",
     "*.tiktoken",
+    BESIDE,
 ]
 # Repositories of Mistral and Meta carry the weights a second time, in their own layouts.
 UNWANTED = ["consolidated*", "*/*"]

@@ -12,6 +12,7 @@ from huggingface_hub import constants
 
 from lampe.checkpoint import load_weights, read_config, resolve
 from lampe.errors import CheckpointError, MissingExtraError
+from lampe.positional.profile import BESIDE
 from tests.checkpoint.hub_server import COMMIT, Hub, serve
 from tests.checkpoint.loading import CPU, empty, load
 from tests.checkpoints import make
@@ -29,7 +30,7 @@ UNWANTED = {
 }
 TOKENIZER = {
     name: f'{{"name": "{name}"}}'.encode()
-    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "qwen.tiktoken")
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "qwen.tiktoken", BESIDE)
 }
 
 
