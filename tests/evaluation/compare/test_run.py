@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from lampe import evaluation, positional
@@ -32,6 +33,12 @@ def finish(experiment: Experiment, folder: Path, *, after: int | None = None) ->
             if made == after:
                 break
     return made
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(_threads: None) -> None:
+    """A record says how many threads there were, so slow tests have no more than the quick ones."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")
