@@ -44,6 +44,7 @@ def _one_thread(_threads: None) -> None:
 @pytest.fixture(scope="module")
 def whole(model: Path, text: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of one run that nothing disturbs."""
+    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("compared") / "whole"
     assert finish(Experiment.model_validate(fields_of(model, text)), folder) == 60
     return folder
