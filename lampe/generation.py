@@ -211,41 +211,31 @@ def generate(
     """
     if sampling.stop and tokenizer is None:
         raise TokenizerError("stop strings need a tokenizer, and this model was made without one")
-    return _generate(engine, prompts, sampling, end_ids, tokenizer, at_start, cache, contexts)
 
+    def pieces() -> Iterator[Piece]:
+        held = engine.cache([len(prompt) for prompt in prompts], sampling.max_new_tokens) if cache is None else cache
+        # Embeddings are often padded beyond the tokenizer's last id; no text has such a token.
+        known = tokenizer.vocab_size if tokenizer else None
+        sequences = []
+        for row, prompt in enumerate(prompts):
+            text = TextStream(tokenizer.stream(at_start=at_start), sampling.stop) if tokenizer else None
+            context = contexts[row] if contexts else []
+            sequence = _Sequence(row, [*context, *prompt], sampling, end_ids, text)
+            logits = engine.forward(torch.tensor([prompt]), held.select([row]), last=1)
+            yield from sequence.advance(logits[0, -1, :known])
+            sequence.inside = engine.inside(held.rows[row].plan, room(sequence.length, sampling.max_new_tokens))
+            sequences.append(sequence)
+        while active := [sequence for sequence in sequences if not sequence.done]:
+            for sequence in active:
+                if sequence.length > sequence.inside:
+                    sequence.inside = math.inf
+                    engine.positional.warn_outside(engine.seen(held.rows[sequence.row].plan), sequence.length)
+            ids = torch.tensor([[sequence.tokens[-1]] for sequence in active])
+            logits = engine.forward(ids, held.select([sequence.row for sequence in active]))
+            for sequence, row_logits in zip(active, logits, strict=True):
+                yield from sequence.advance(row_logits[-1, :known])
 
-def _generate(
-    engine: Engine,
-    prompts: Sequence[list[int]],
-    sampling: Sampling,
-    end_ids: Sequence[int],
-    tokenizer: Tokenizer | None,
-    at_start: bool,
-    cache: KVCache | None,
-    contexts: Sequence[list[int]] | None,
-) -> Iterator[Piece]:
-    if cache is None:
-        cache = engine.cache([len(prompt) for prompt in prompts], sampling.max_new_tokens)
-    # Embeddings are often padded beyond the tokenizer's last id; no text has such a token.
-    known = tokenizer.vocab_size if tokenizer else None
-    sequences = []
-    for row, prompt in enumerate(prompts):
-        text = TextStream(tokenizer.stream(at_start=at_start), sampling.stop) if tokenizer else None
-        context = contexts[row] if contexts else []
-        sequence = _Sequence(row, [*context, *prompt], sampling, end_ids, text)
-        logits = engine.forward(torch.tensor([prompt]), cache.select([row]), last=1)
-        yield from sequence.advance(logits[0, -1, :known])
-        sequence.inside = engine.inside(cache.rows[row].plan, room(sequence.length, sampling.max_new_tokens))
-        sequences.append(sequence)
-    while active := [sequence for sequence in sequences if not sequence.done]:
-        for sequence in active:
-            if sequence.length > sequence.inside:
-                sequence.inside = math.inf
-                engine.positional.warn_outside(engine.seen(cache.rows[sequence.row].plan), sequence.length)
-        ids = torch.tensor([[sequence.tokens[-1]] for sequence in active])
-        logits = engine.forward(ids, cache.select([sequence.row for sequence in active]))
-        for sequence, row_logits in zip(active, logits, strict=True):
-            yield from sequence.advance(row_logits[-1, :known])
+    return pieces()
 
 
 class TextStream:

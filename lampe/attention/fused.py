@@ -48,6 +48,14 @@ def spread_heads(query: Tensor, *shared: Tensor) -> Iterator[Tensor]:
     return (x.repeat_interleave(query.shape[1] // x.shape[1], dim=1) for x in shared)
 
 
+def heads_for_cpu(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+    """Key and value [b, g, s, d] with as many heads as this torch's CPU kernel needs for query's [b, h, t, d]."""
+    if CPU_GROUPS_HEADS or query.device.type != "cpu" or query.shape[1] == key.shape[1]:
+        return key, value
+    key, value = spread_heads(query, key, value)
+    return key, value
+
+
 def pad_rows(rows: Tensor) -> Tensor:
     """Rows [..., n, d], on a CPU with zeros to a multiple of four.
 
@@ -59,8 +67,7 @@ def pad_rows(rows: Tensor) -> Tensor:
 
 def _cpu(query: Tensor, key: Tensor, value: Tensor, causal: bool, bias: Tensor | None) -> tuple[Tensor, Tensor]:
     n_rows = query.shape[2]
-    if not CPU_GROUPS_HEADS and query.shape[1] != key.shape[1]:
-        key, value = spread_heads(query, key, value)
+    key, value = heads_for_cpu(query, key, value)
     options = {} if bias is None else {"attn_mask": pad_rows(bias)}
     output, log_sum_exp = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
         pad_rows(query), key, value, is_causal=causal, **options

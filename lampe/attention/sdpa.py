@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from lampe.attention.base import AttentionBackend, BackendConfig, registry
-from lampe.attention.fused import CPU_GROUPS_HEADS, pad_rows, spread_heads
+from lampe.attention.fused import heads_for_cpu, pad_rows
 from lampe.attention.view import PlanView
 from lampe.errors import UnsupportedPlanError
 
@@ -55,7 +55,6 @@ class SDPAAttention(AttentionBackend):
 
 
 def _attention(query: Tensor, key: Tensor, value: Tensor, **options: Any) -> Tensor:
-    """torch's, in linear memory: before 2.9 its CPU kernel takes as many key-value heads as query heads."""
-    if query.device.type == "cpu" and not CPU_GROUPS_HEADS:
-        key, value = spread_heads(query, key, value)
+    # Grouped heads that torch's CPU kernel does not take cost it memory quadratic in length.
+    key, value = heads_for_cpu(query, key, value)
     return scaled_dot_product_attention(query, key, value, enable_gqa=True, **options)

@@ -21,7 +21,18 @@ if TYPE_CHECKING:
 Fact = bool | int | float | str
 
 
-class TaskConfig(FrozenModel):
+class Grown(FrozenModel):
+    """A model that gained fields after the first of its records were written: they are as if they were not there."""
+
+    later: ClassVar[tuple[str, ...]] = ()
+    """Fields that a dump leaves out where they are None."""
+
+    @model_serializer(mode="wrap")
+    def _without_later(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in handler(self).items() if name not in self.later or value is not None}
+
+
+class TaskConfig(Grown):
     """The fields of all tasks.
 
     Attributes:
@@ -91,7 +102,7 @@ class Outcome:
     output: str | None = None
 
 
-class Setting(FrozenModel):
+class Setting(Grown):
     """What a score depends on besides the sample.
 
     Attributes:
@@ -105,7 +116,7 @@ class Setting(FrozenModel):
         attention: the backend's config.
         prefill_chunk: tokens that passed through the layers at once.
         threads: that the CPU computed with, of which the last bits of a score depend; None elsewhere.
-        method_code: digest of the code of a method that is not lampe's (`lampe.registry.code_digest`); a file leaves it
+        method_code: digest of the code of a method that is not lampe's (`lampe.digest.code_digest`); a file leaves it
             out where it is None.
     """
 
@@ -124,12 +135,10 @@ class Setting(FrozenModel):
     torch: str
     method_code: str | None = None
 
-    @model_serializer(mode="wrap")
-    def _brief(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _without_none(handler(self), "method_code")
+    later = ("method_code",)
 
 
-class Record(FrozenModel):
+class Record(Grown):
     """The score of one sample under one method, and everything that made it.
 
     Attributes:
@@ -166,23 +175,17 @@ class Record(FrozenModel):
     task_code: str | None = None
     seconds: float = 0.0
 
+    later = ("task_code",)
+
     @field_validator("score", mode="before")
     @classmethod
     def _number(cls, value: Any) -> Any:
         return math.nan if value is None else value
 
-    @model_serializer(mode="wrap")
-    def _brief(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _without_none(handler(self), "task_code")
-
     @property
     def kind(self) -> str:
         """The registered name of the task."""
         return str(self.task["kind"])
-
-
-def _without_none(fields: dict[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in fields.items() if key != name or value is not None}
 
 
 class Task(ABC):
@@ -198,7 +201,7 @@ class Task(ABC):
     Config: ClassVar[type[TaskConfig]]
     higher_is_better: ClassVar[bool] = True
     suite: ClassVar[str | None] = None
-    """The benchmark that the task is a part of; a report shows the mean of a suite, or of the parts of one."""
+    """The benchmark that the task is a part of; a report shows the mean of a suite."""
     unit: ClassVar[str] = "score"
     """What the figure is, as the axis of a plot names it."""
 
@@ -206,6 +209,11 @@ class Task(ABC):
         if config is None:
             config = validate(self.Config, fields, f"task {self.Config.model_fields['kind'].default!r}")
         self.config: Any = config
+
+    @classmethod
+    def averaged_in(cls, config: Mapping[str, Any]) -> str | None:
+        """In whose mean a task with this config, as a record has it, is: its suite's, unless that has parts."""
+        return cls.suite
 
     @property
     def name(self) -> str:

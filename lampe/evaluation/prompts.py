@@ -8,7 +8,7 @@ from datetime import date
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
 from lampe.errors import ConfigError
 from lampe.evaluation.base import Outcome, Sample, Task, TaskConfig
@@ -84,13 +84,7 @@ class PromptConfig(TaskConfig):
     enable_thinking: bool | None = None
     max_new_tokens: int | None = Field(default=None, ge=1)
 
-    @model_serializer(mode="wrap")
-    def _dump(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A record says that nothing is told by saying nothing, as records did before the field was there."""
-        fields: dict[str, Any] = handler(self)
-        if self.enable_thinking is None:
-            fields.pop("enable_thinking", None)
-        return fields
+    later = ("enable_thinking",)
 
 
 class GeneratedConfig(PromptConfig):

@@ -11,13 +11,13 @@ from itertools import groupby, product
 import torch
 from torch import Tensor
 
+from lampe.digest import code_digest
 from lampe.errors import TokenizerError
 from lampe.evaluation.base import Record, Sample, Setting, Task
 from lampe.evaluation.budget import Budget, Work
 from lampe.generation import generate, room
 from lampe.llm import LLM, PositionalSpec
 from lampe.models.cache import KVCache
-from lampe.registry import code_digest
 from lampe.sampling import Sampling
 from lampe.tokenizers import Tokenizer
 

@@ -123,8 +123,7 @@ class ChatTemplate:
         except ValidationError as error:
             raise TokenizerError(explain(error, "chat template variables", context)) from None
         if today is not None:
-            day = today
-            context["strftime_now"] = lambda form: day.strftime(form)
+            context["strftime_now"] = today.strftime
         turns = _plain(messages)
         words = turns[-1]["content"]
         if continue_final_message:

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lampe.attention import ChunkedAttention, DenseAttention, PlanView, SDPAAttention, blocks, fused, rotation, sdpa
+from lampe.attention import ChunkedAttention, DenseAttention, PlanView, SDPAAttention, blocks, fused, rotation
 from lampe.attention.fused import pad_rows, plain_attention, spread_heads
 from lampe.attention.kernels import rows_attention, tile_attention
 from lampe.attention.merge import Merger, merge
@@ -107,9 +107,8 @@ def test_an_older_torch_is_given_a_key_for_every_query_head(monkeypatch, backend
         given.append(query.shape)
         return spread_heads(query, *shared)
 
-    for module in (fused, sdpa):
-        monkeypatch.setattr(module, "CPU_GROUPS_HEADS", False)
-        monkeypatch.setattr(module, "spread_heads", spread)
+    monkeypatch.setattr(fused, "CPU_GROUPS_HEADS", False)
+    monkeypatch.setattr(fused, "spread_heads", spread)
     plan, tensors = RoPE().bind(ROPE).plan(60), inputs(2, 3, 4, queries, 60)
     torch.testing.assert_close(backend(*tensors, plan), DenseAttention()(*tensors, plan), atol=3e-5, rtol=1e-5)
     assert given

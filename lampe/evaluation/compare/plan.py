@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from lampe import attention
 from lampe.checkpoint import checkpoint_dtype, fingerprint, read_config, resolve
 from lampe.config import ModelConfig
+from lampe.digest import code_digest
 from lampe.errors import ConfigError, PlanError
 from lampe.evaluation.base import Record, Sample, Task
 from lampe.evaluation.budget import Work
@@ -23,8 +24,7 @@ from lampe.evaluation.compare.store import make_key
 from lampe.evaluation.prompts import PromptTask
 from lampe.evaluation.runner import block_work, lampe_version
 from lampe.llm import bind
-from lampe.positional import PositionalEncoding
-from lampe.registry import code_digest
+from lampe.positional import PositionalEncoding, PositionPlan
 from lampe.tokenizers import Tokenizer, load_tokenizer
 
 
@@ -247,18 +247,20 @@ class Plan:
 def _check_plan(method: PositionalEncoding, length: int, subject: str) -> None:
     """Refuse a length that a method cannot map, in a sentence about `subject`."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            method.plan(length)
+        _silent_plan(method, length)
     except PlanError as error:
         raise ConfigError(f"{subject}: {error}") from None
 
 
-def _leaves_window(method: PositionalEncoding, config: ModelConfig, length: int) -> bool:
-    """Whether a layer uses relative positions that the model was not trained on."""
+def _silent_plan(method: PositionalEncoding, length: int) -> PositionPlan:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        plan = method.plan(length).within(method.config.widest_window(config))
+        return method.plan(length)
+
+
+def _leaves_window(method: PositionalEncoding, config: ModelConfig, length: int) -> bool:
+    """Whether a layer uses relative positions that the model was not trained on."""
+    plan = _silent_plan(method, length).within(method.config.widest_window(config))
     return plan.largest_position() >= method.position_limit(length)
 
 

@@ -13,7 +13,6 @@ from lampe.evaluation.base import Record, Task, registry
 from lampe.evaluation.compare.notes import Note, make_notes
 from lampe.evaluation.compare.rows import EffectiveLength, Place, Row, Verdict
 from lampe.evaluation.compare.statistics import RESAMPLES, Estimate, Scores, difference, effective_length, estimate
-from lampe.evaluation.compare.suites import suite_of
 
 EFFECTIVE = {"ruler": 0.856}
 """Suites with an effective length, and the mean above which a length counts: Llama-2-7B-Chat's at 4K (RULER)."""
@@ -28,8 +27,8 @@ class Report:
         about: shown as it is, e.g. versions and the experiment's own file.
         models: in the order shown, like tasks, suites and labels.
         tasks: their names.
-        suites: or parts of them (`suite_of`), as tables call them, where more than one task of them is there, and the
-            names of those tasks.
+        suites: or parts of them (`Task.averaged_in`), as tables call them, where more than one task of them is there,
+            and the names of those tasks.
         labels: the methods.
         lengths: of each task and suite, in tokens, ascending.
         baseline: label of the method that the others are compared with.
@@ -169,7 +168,7 @@ def _suites(kinds: Mapping[str, str], records: Iterable[Record], tasks: Iterable
     configs |= {task.name: task.config.model_dump(mode="json") for task in tasks}
     members: dict[str, list[str]] = {}
     for name in kinds:
-        if suite := suite_of(configs[name]):
+        if suite := registry.get(kinds[name]).averaged_in(configs[name]):
             members.setdefault(suite, []).append(name)
     return {f"{suite}, mean of {len(names)} tasks": tuple(names) for suite, names in members.items() if len(names) > 1}
 

@@ -1,4 +1,4 @@
-"""Benchmarks of several tasks: which tasks one entry of an experiment stands for, and whose mean a report shows."""
+"""Benchmarks of several tasks: which tasks one entry of an experiment stands for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any, NamedTuple, get_args
 
 from lampe.errors import closest
 from lampe.evaluation.base import Task, registry
-from lampe.evaluation.leval.datasets import CLOSED
 
 
 class Member(NamedTuple):
@@ -36,17 +35,6 @@ class Member(NamedTuple):
     def made_up(self) -> str | None:
         """The data set of the suite's files that it makes up itself, where it does."""
         return None if self.has("dataset") else getattr(self.cls, "dataset", None)
-
-
-def suite_of(task: Mapping[str, Any]) -> str | None:
-    """The suite, or the part of it, in whose mean a task with this config is.
-
-    L-Eval's closed tasks are scored by exact match, its open ones by F1 or ROUGE: each part has a mean of its own.
-    """
-    suite = registry.get(str(task["kind"])).suite
-    if task["kind"] == "leval":
-        return f"{suite} ({'closed' if task['dataset'] in CLOSED else 'open'})"
-    return suite
 
 
 def tasks_of(entry: Mapping[str, Any]) -> list[dict[str, Any]]:

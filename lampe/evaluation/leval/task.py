@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -86,6 +86,11 @@ class LEval(PromptTask):
 
     suite = "leval"
     new_tokens = NEW_TOKENS
+
+    @classmethod
+    def averaged_in(cls, config: Mapping[str, Any]) -> str:
+        """Exact match of the closed tasks has a mean of its own, F1 and ROUGE of the open ones another."""
+        return f"{cls.suite} ({'closed' if config['dataset'] in CLOSED else 'open'})"
 
     @property
     def default_name(self) -> str:
