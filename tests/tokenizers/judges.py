@@ -15,6 +15,7 @@ from typing import Any
 
 import gguf
 import sentencepiece
+from filelock import FileLock
 from tokenizers import Tokenizer as Judge
 
 from examples.assets import CACHE, fetch
@@ -150,11 +151,12 @@ def cached(build: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What `build` returns, which takes seconds; kept until this file changes."""
     version = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
     path = CACHE / "judges" / f"{build.__name__}-{version}.json"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps(build()), encoding="utf-8")
-        partial.replace(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        if not path.exists():
+            partial = path.with_suffix(f".{os.getpid()}")
+            partial.write_text(json.dumps(build()), encoding="utf-8")
+            partial.replace(path)
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content
 
