@@ -13,8 +13,8 @@ from lampe.errors import ConfigError
 from lampe.evaluation.texts import documents, read_text
 from lampe.tokenizers import Tokenizer
 
-BREAK = re.compile(r"""[.!?]["”’')\]]*(?=\s)|(?<=\S)(?=\s*\n\s*\n)""")
-"""Ends where a sentence or a paragraph ends, before the white space that follows."""
+BREAK = re.compile(r"""[.!?]["”’')\]]*(?=\s)|[。！？।][”’」』）】]*|(?<=\S)(?=\s*\n\s*\n)""")
+"""Ends where a sentence or a paragraph ends, before the white space that follows (Chinese has none there)."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,12 @@ def test_breaks_are_where_sentences_and_paragraphs_end(tiny):
     ]
 
 
+def test_chinese_sentences_end_without_a_space(tiny):
+    text = "他说：“好的。”我们走吧！v1.2，没有"
+    ends = [text.encode()[:count].decode() for count in Prose.of(text, tiny[0].tokenizer).breaks]
+    assert ends == ["他说：“好的。”", "他说：“好的。”我们走吧！"]
+
+
 @given(parts=st.lists(st.sampled_from(SENTENCES), min_size=1, max_size=20))
 def test_no_break_splits_a_code_point_or_a_sentence(tiny, parts: list[str]):
     text = " ".join(parts)
@@ -35,7 +41,7 @@ def test_no_break_splits_a_code_point_or_a_sentence(tiny, parts: list[str]):
         before, after = (bytes(map(_byte(tokenizer), ids)).decode() for ids in (prose.ids[:count], prose.ids[count:]))
         assert before + after == text
         found.append(len(before))
-    sentences = {match.end() for match in re.finditer(r"""[.!?]["”]?(?=\s)""", text)}
+    sentences = {match.end() for match in re.finditer(r"""[.!?]["”]?(?=\s)|。""", text)}
     paragraphs = {match.start() for match in re.finditer(r"(?<=\S)\s*\n\s*\n", text)}
     assert found == sorted(sentences | paragraphs)
 
