@@ -105,9 +105,13 @@ class RopeConfig(FiniteModel):
             kinds = {config.model_fields["kind"].default: config for config in _subclasses(PositionalConfig)}
             if value.get("kind") not in kinds:
                 raise ValueError(f"kind = {value.get('kind')!r}: expected the name of a positional method")
-            return kinds[value["kind"]].model_validate(value)
+            value = kinds[value["kind"]].model_validate(value)
         if type(value) is PositionalConfig:
             raise ValueError("expected the config of one positional method, such as YaRN.Config")
+        if isinstance(value, PositionalConfig) and "checkpoint_scaling" in type(value).model_fields:
+            raise ValueError(
+                f"kind = {value.kind!r} moves positions; expected a method that scales frequencies, such as 'yarn'"
+            )
         return value
 
     @property

@@ -185,15 +185,21 @@ class Registry(Generic[T]):
 
     def _load_plugin(self, point: metadata.EntryPoint) -> None:
         try:
-            point.load()
+            found = point.load()
         except Exception as error:  # whatever a stranger's module raises, the rest must stay usable
-            package = f" of {point.dist.name}" if point.dist else ""
-            warnings.warn(
-                f"the plug-in {point.name!r}{package} ({self.noun}, {point.value}) cannot be loaded and is left out: "
-                f"{type(error).__name__}: {error}",
-                PluginWarning,
-                stacklevel=2,
+            self._warn_of(point, f"cannot be loaded and is left out: {type(error).__name__}: {error}")
+            return
+        if isinstance(found, type) and all(entry.cls is not found for entry in self._entries.values()):
+            self._warn_of(
+                point,
+                f"is left out: {found.__name__} is not registered; @registry.register(name, summary=...) does that",
             )
+
+    def _warn_of(self, point: metadata.EntryPoint, problem: str) -> None:
+        package = f" of {point.dist.name}" if point.dist else ""
+        warnings.warn(
+            f"the plug-in {point.name!r}{package} ({self.noun}, {point.value}) {problem}", PluginWarning, stacklevel=3
+        )
 
 
 def _spelled(name: str) -> str:

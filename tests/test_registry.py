@@ -176,9 +176,16 @@ def test_entry_points_are_loaded_on_first_need(monkeypatch):
 def test_a_broken_plugin_is_named_and_left_out(monkeypatch):
     points = [
         metadata.EntryPoint("bad", "no_such_module:Bad", "lampe.test_animals"),
-        metadata.EntryPoint("json", "json:JSONDecoder", "lampe.test_animals"),
+        metadata.EntryPoint("json", "json", "lampe.test_animals"),
     ]
     monkeypatch.setattr(metadata, "entry_points", lambda group: points)
     registry = make()
     with pytest.warns(PluginWarning, match=r"the plug-in 'bad' \(animal, no_such_module:Bad\) cannot be loaded"):
         assert registry.names() == ["dog", "sea-lion"]
+
+
+def test_a_plugin_that_forgets_to_register_its_class_is_named(monkeypatch):
+    point = metadata.EntryPoint("json", "json:JSONDecoder", "lampe.test_animals")
+    monkeypatch.setattr(metadata, "entry_points", lambda group: [point])
+    with pytest.warns(PluginWarning, match=r"'json' \(animal, json:JSONDecoder\) is left out: JSONDecoder is not reg"):
+        assert make().names() == ["dog", "sea-lion"]

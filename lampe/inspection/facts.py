@@ -11,10 +11,7 @@ from torch import Tensor
 from lampe.config import FrozenModel
 from lampe.errors import ConfigError
 from lampe.positional import PositionalEncoding, PositionPlan
-from lampe.positional.base import inverse_frequencies
-
-LONGEST = 2**24
-"""Tokens; fp32, which angles are computed in, does not hold every whole number above it."""
+from lampe.positional.base import LONGEST, inverse_frequencies
 
 
 class RegionFacts(FrozenModel):

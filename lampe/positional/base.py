@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 import torch
@@ -27,6 +27,10 @@ GENTLE_TEMPERATURE = 0.1 * math.log(2) + 1
 
 FARTHEST = 2**20
 """Tokens; a method that stays inside the trained window up to here, and to 8 L, has no end for `reach`."""
+
+
+LONGEST = 2**24
+"""Tokens of the longest plan: fp32, which angles are computed in, does not hold every whole number above it."""
 
 
 class PositionWarning(UserWarning):
@@ -132,7 +136,7 @@ class PositionalEncoding:
             except PlanError:
                 return False
 
-        return longest(inside, max(FARTHEST, 8 * self.window))
+        return longest(inside, min(max(FARTHEST, 8 * self.window), LONGEST))
 
     def largest_position(self, length: int) -> float:
         """The largest relative position of a plan for `length` tokens, without `plan`'s warning."""
@@ -165,7 +169,7 @@ class PositionalEncoding:
             sliding_window: what the widest layer sees, in tokens; farther positions are never used and not warned of.
 
         Raises:
-            ValueError: `length` is below 1.
+            ValueError: `length` is below 1 or above `LONGEST`.
             PlanError: the method cannot map that many tokens.
         """
         plan = self._plan(length)
@@ -183,19 +187,44 @@ class PositionalEncoding:
 
     def _plan(self, length: int) -> PositionPlan:
         """The plan, without a word."""
-        if length < 1:
-            raise ValueError(f"a plan needs a length of at least 1 token, got {length}")
-        inv_freq, temperature = self.frequencies(length)
-        regions = self.regions(length)
+        if not 1 <= length <= LONGEST:
+            raise ValueError(f"a plan needs a length of at least 1 token and at most {LONGEST}, got {length}")
+        inv_freq, temperature = self._checked_frequencies(length)
+        regions = self._checked_regions(length)
         for region in regions:
-            region.check(length)
+            region.check(length, len(inv_freq))
         return PositionPlan(
             length=length,
             inv_freq=inv_freq,
             regions=regions,
-            temperature=temperature if self.config.temperature is None else self.config.temperature,
+            temperature=self._chosen_temperature(temperature),
             log_n_window=self.window if self.config.log_n else None,
         )
+
+    def _checked_frequencies(self, length: int) -> tuple[Tensor, float]:
+        """What `frequencies` returns, if it is what plans are made of: a stranger's method may return anything."""
+        found, wanted = self.frequencies(length), self.rope.dim // 2
+        if not (isinstance(found, tuple) and len(found) == 2):
+            raise PlanError(
+                f"{self.name}: frequencies returns {_kind(found)}; (inv_freq, temperature) would be accepted"
+            )
+        inv_freq, temperature = found
+        if not isinstance(inv_freq, Tensor) or inv_freq.shape != (wanted,):
+            raise PlanError(
+                f"{self.name}: inv_freq of frequencies is {_kind(inv_freq)}; a tensor of shape [{wanted}], half the "
+                "rotary dimension, would be accepted"
+            )
+        return inv_freq, temperature
+
+    def _checked_regions(self, length: int) -> tuple[Region, ...]:
+        found = self.regions(length)
+        if not (isinstance(found, tuple) and found and all(isinstance(region, Region) for region in found)):
+            raise PlanError(f"{self.name}: regions returns {_kind(found)}; a tuple of Regions would be accepted")
+        return found
+
+    def _chosen_temperature(self, own: float) -> float:
+        """A of a plan: what the config puts in the place of the method's own, if anything."""
+        return own if self.config.temperature is None else float(self.config.temperature)
 
     def _warn_once(
         self, message: str, topic: str = "window", category: type[UserWarning] = PositionWarning, *, stacklevel: int = 3
@@ -233,6 +262,9 @@ class ScaledEncoding(PositionalEncoding):
 class RemapConfig(PositionalConfig):
     """What remap methods share.
 
+    A temperature of a checkpoint's own scaling that is kept (YaRN's) belongs to the trained model: a method's own, and
+    what `temperature` puts in its place, are multiplied onto it.
+
     Attributes:
         checkpoint_scaling: "keep" leaves the checkpoint's frequency scaling (llama3, yarn, ...) on, "off" drops it.
     """
@@ -259,9 +291,20 @@ class RemapEncoding(PositionalEncoding):
         return int(self.config.original_window or extended)
 
     def frequencies(self, length: int) -> tuple[Tensor, float]:
-        """The frequencies and temperature of the checkpoint."""
+        """The frequencies and temperature of the checkpoint, as it has them inside the window that it was extended to.
+
+        A scaling that follows the length stops there: positions stay inside, however long the input is.
+        """
         scaling = self._scaling
-        return super().frequencies(length) if scaling is None else scaling.frequencies(length)
+        if scaling is None:
+            return super().frequencies(length)
+        return scaling.frequencies(min(length, scaling.extended_window()))
+
+    def _chosen_temperature(self, own: float) -> float:
+        if self.config.temperature is None:
+            return own
+        scaling = self._scaling
+        return float(self.config.temperature) * (1.0 if scaling is None else scaling.frequencies(1)[1])
 
 
 def longest(holds: Callable[[int], bool], most: int) -> float:
@@ -285,6 +328,21 @@ def inverse_frequencies(theta: float, dim: int) -> Tensor:
 def floored_reach(group: int, near: int, window: int) -> int:
     """Reach, in tokens, of i // group + near - near // group - j // group behind a true window of `near` tokens."""
     return max(window, group * (window - near + near // group))
+
+
+def floored_group(length: int, near: int, window: int) -> int:
+    """The least group whose `floored_reach` is `length` tokens or more; 1 where `near` fills the window, so none is."""
+    group = 1
+    while near < window and floored_reach(group, near, window) < length:
+        group += 1
+    return group
+
+
+def _kind(value: object) -> str:
+    """What a stranger's method returned, for a message."""
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {list(value.shape)}"
+    return f"a {type(value).__name__} of {len(value)}" if isinstance(value, Sized) else repr(value)
 
 
 def _brief(value: object) -> str:

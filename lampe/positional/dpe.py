@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from lampe.errors import ConfigError
-from lampe.positional.base import RemapConfig, RemapEncoding, floored_reach, registry
+from lampe.positional.base import RemapConfig, RemapEncoding, floored_group, floored_reach, registry
 from lampe.positional.region import Region
 
 
@@ -62,11 +62,8 @@ class DPE(RemapEncoding):
 
     def fields_for(self, length: int) -> dict[str, Any]:
         """The published scales, each at least what maps the input inside the trained window."""
-        w, scales = self.near, self.config.scales
-        needed = 1
-        while floored_reach(needed, w, self.window) < length and w < self.window:
-            needed += 1
-        return {"scales": tuple(max(scale, needed) for scale in scales)}
+        needed = floored_group(length, self.near, self.window)
+        return {"scales": tuple(max(scale, needed) for scale in self.config.scales)}
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class LaMPE(RemapEncoding):
     tail takes in whole groups: t' is the largest x with g(x) = g(t). All integers are exact.
 
     Where U reaches N - 1, or N is at most 2h or h + t, nothing needs mapping and the positions are true; so they are
-    where head and whole groups of the tail leave no middle of an input that fits into the window.
+    where head and tail leave no middle of an input that fits into the window.
     """
 
     class Config(RemapConfig):
@@ -94,6 +94,8 @@ class LaMPE(RemapEncoding):
         super().__init__(config, rope, **fields)
         self.profile = self._find_profile() if self._rope is not None and self.config.span == "auto" else None
         """Where the span comes from, once bound; None for a span that is given, or for none that fits the model."""
+        if self.config.variant == "release" and self.profile is not None and self.head == 0:
+            raise ConfigError("lampe: variant 'release' needs head >= 1, not 0, which is what the profile says")
 
     @property
     def head(self) -> int:
@@ -134,15 +136,12 @@ class LaMPE(RemapEncoding):
         head, tail, span = self.head, self.tail, min(self.span(length), length - 1)
         if length <= max(2 * head, head + tail) or span >= length - 1:
             return (Region("all"),)
-        mapping = self._mapping(length, span)
-        tail_reach = mapping.end_of_group(tail)
-        if tail_reach > length - head:
+        try:
+            mapping, tail_reach = self._mapping(length, span)
+        except PlanError:
             if length <= self.window:
                 return (Region("all"),)
-            raise PlanError(
-                f"lampe: span = {span} is too coarse for {length} tokens: the group of {tail_reach} tokens at the tail "
-                f"reaches into the head of {head}; raise span or lower head"
-            )
+            raise
         shift = head - mapping.exact(head) - (1 if self.config.variant == "release" else 0)
         near = (Region.band("head", 0, head),) if head else ()
         middle = partial(Region.band, "middle", head, query_position=shifted(mapping, shift), key_position=mapping)
@@ -182,13 +181,28 @@ class LaMPE(RemapEncoding):
             )
         return profile
 
-    def _mapping(self, length: int, span: int) -> Mapping:
-        if self.config.variant != "paper":
-            return Mapping(span, length - 1, self.config.fractional)
-        edges = self.head + self.tail
-        if span <= edges:
-            raise PlanError(f"lampe: variant 'paper' needs span > head + tail = {edges}, got {span} at {length} tokens")
-        return Mapping(span - edges, length - edges, self.config.fractional)
+    def _mapping(self, length: int, span: int) -> tuple[Mapping, int]:
+        """g, and t' in tokens.
+
+        Raises:
+            PlanError: head and tail leave no middle.
+        """
+        if self.config.variant == "paper":
+            edges = self.head + self.tail
+            if span <= edges:
+                raise PlanError(
+                    f"lampe: variant 'paper' needs span > head + tail = {edges}, got {span} at {length} tokens"
+                )
+            mapping = Mapping(span - edges, length - edges, self.config.fractional)
+        else:
+            mapping = Mapping(span, length - 1, self.config.fractional)
+        tail_reach = mapping.end_of_group(self.tail)
+        if tail_reach > length - self.head:
+            raise PlanError(
+                f"lampe: span = {span} is too coarse for {length} tokens: the group of {tail_reach} tokens at the tail "
+                f"reaches into the head of {self.head}; raise span or lower head"
+            )
+        return mapping, tail_reach
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,18 @@ class Llama3(ScaledEncoding):
 
     def position_limit(self, length: int) -> float:
         # Llama 3.1 was trained for 16 L with s = 8, 3.2 for 16 L with s = 32.
-        own = self.rope.scaling == self.config
-        return float(self.rope.max_position) if own else super().position_limit(length)
+        return float(self.rope.max_position) if self._is_the_checkpoints else super().position_limit(length)
+
+    @property
+    def _is_the_checkpoints(self) -> bool:
+        """Whether the frequencies are those that the checkpoint was trained with; other options do not matter."""
+        own, config = self.rope.scaling, self.config
+        return (
+            isinstance(own, Llama3.Config)
+            and (own.factor, own.low_freq_factor, own.high_freq_factor)
+            == (config.factor, config.low_freq_factor, config.high_freq_factor)
+            and (own.original_window or self.rope.original_window) == self.window
+        )
 
     def frequencies(self, length: int) -> tuple[Tensor, float]:
         trained, temperature = super().frequencies(length)

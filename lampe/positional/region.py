@@ -74,15 +74,32 @@ class Region:
         stop = torch.minimum(self.stop(queries), queries + 1)
         return start, torch.maximum(stop, start)
 
-    def check(self, length: int) -> None:
+    def check(self, length: int, frequencies: int) -> None:
         """Try the functions on some indices below `length`.
 
+        Args:
+            length: in tokens.
+            frequencies: how many there are, D / 2.
+
         Raises:
-            ValueError: one does not map a tensor of indices to as many numbers, or a position is not finite.
+            ValueError: one does not map a tensor of indices to as many numbers, whole ones where they say which keys; a
+                position is not finite; or groups of coordinates do not divide the frequencies.
         """
         probe = torch.tensor(sorted({0, length // 2, length - 1}))
-        for name in ("start", "stop", "query_position", "key_position"):
-            self._tried(name, probe)
+        for name in ("start", "stop"):
+            found = self._tried(name, probe)
+            if found.dtype.is_floating_point or found.ndim != 1:
+                raise ValueError(
+                    f"region {self.name!r}: {name} gives {found.dtype} {list(found.shape)}; a whole number for each "
+                    f"query, int64 {list(probe.shape)}, would be accepted"
+                )
+        for name in ("query_position", "key_position"):
+            found = self._tried(name, probe)
+            if found.ndim > 2 or (found.ndim == 2 and (not found.shape[1] or frequencies % found.shape[1])):
+                raise ValueError(
+                    f"region {self.name!r}: {name} gives {list(found.shape)}; a coordinate for each token, or one for "
+                    f"each of so many groups as divide the {frequencies} frequencies, would be accepted"
+                )
         start, stop = self.interval(probe)
         used = stop > start
         owned = torch.cat([start[used], stop[used] - 1])

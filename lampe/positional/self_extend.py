@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 from torch import Tensor
 
-from lampe.positional.base import RemapConfig, RemapEncoding, floored_reach, registry
+from lampe.positional.base import RemapConfig, RemapEncoding, floored_group, floored_reach, registry
 from lampe.positional.plan import PositionPlan
 from lampe.positional.region import Region
 
@@ -71,10 +71,13 @@ class SelfExtend(RemapEncoding):
     def fields_for(self, length: int) -> dict[str, Any]:
         """The least group that maps the input onto two thirds of the trained window, as the authors advise.
 
-        A group up to twice as large that divides W is taken instead.
+        Where W leaves too little of them, the least that stays inside the window. A group up to twice as large that
+        divides W is taken instead.
         """
         if length <= self.window:
             return {"group": 1}
         w = self.near
-        least = -((length - w) // -max(1, 2 * self.window // 3 - w))
+        advised = -((length - w) // -max(1, 2 * self.window // 3 - w))
+        needed = floored_group(length, w, self.window)
+        least = max(advised, needed) if advised <= 2 * needed else needed
         return {"group": next((group for group in range(least, 2 * least) if w % group == 0), least)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from lampe.config import PositionalConfig
@@ -27,9 +27,15 @@ class YaRNOptions(PositionalConfig):
     beta_fast: float = Field(default=32.0, gt=0)
     beta_slow: float = Field(default=1.0, gt=0)
     attention_factor: float | None = Field(default=None, gt=0)
-    mscale: float | None = None
-    mscale_all_dim: float | None = None
+    mscale: float | None = Field(default=None, ge=0)
+    mscale_all_dim: float | None = Field(default=None, ge=0)
     truncate: bool = True
+
+    @model_validator(mode="after")
+    def _ordered(self) -> YaRNOptions:
+        if self.beta_fast <= self.beta_slow:
+            raise ValueError(f"beta_fast = {self.beta_fast} must exceed beta_slow = {self.beta_slow}")
+        return self
 
 
 @registry.register(

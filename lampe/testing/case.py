@@ -32,7 +32,8 @@ class Case:
     """A method's row of the matrix.
 
     Attributes:
-        draw: makes the method with random parameters, for a trained window of `WINDOW` tokens and 8 frequencies.
+        draw: makes the method with random parameters, for a trained window of `WINDOW` tokens and 8 frequencies; a
+            field that is a tuple of 8 values has one a frequency, and is repeated for larger heads.
         example: one with fixed parameters.
         formula: for a method bound to `ROPE` and a planned length, its published formula for a single pair of tokens in
             plain Python integers or fractions, written without a look at the method's own code.

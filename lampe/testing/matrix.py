@@ -153,13 +153,16 @@ def check_backend(
         How many plans were tried, by property.
 
     Raises:
-        AssertionError: the backend differs from the oracle, or from itself in a chunked prefill or a decode step.
+        AssertionError: the backend differs from the oracle, or from itself in a chunked prefill or a decode step; or it
+            takes none of the plans, so that nothing was tried.
     """
     chosen = list(cases)
-    return {
+    tried = {
         name: sum(run(case, _property(name), backends=[backend], examples=examples) for case in chosen)
         for name in properties
     }
+    assert any(tried.values()), f"{backend.config}: its `supports` takes none of these plans, so nothing was tried"
+    return tried
 
 
 def _property(name: str) -> Property:

@@ -192,7 +192,11 @@ def frequencies_are_a_table(case: Case, data: st.DataObject) -> bool:
         theta=data.draw(st.sampled_from([1e4, 5e5, 1e6])), dim=dim, max_position=WINDOW, original_window=WINDOW
     )
     method = data.draw(case.draw)
-    fields = {n: v * (dim // 16) for n, v in method.config.model_dump().items() if n in ("short_factor", "long_factor")}
+    fields = {
+        name: value * (dim // ROPE.dim)
+        for name, value in method.config.model_dump().items()
+        if isinstance(value, tuple) and len(value) == ROPE.dim // 2
+    }
     inv_freq, temperature = type(method)(method.config.model_copy(update=fields), rope).frequencies(
         data.draw(st.integers(1, 5000))
     )

@@ -27,7 +27,9 @@ from lampe.positional import (
     NoPE,
     NTKByParts,
     PositionWarning,
+    RemapEncoding,
     RoPE,
+    SelfExtend,
     YaRN,
 )
 from lampe.testing import CASES
@@ -267,7 +269,7 @@ def test_plans_are_in_single_precision_whatever_the_default_is(name):
     assert torch.equal(scale, expected.query_scale(torch.arange(40)))
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [name for name in CASES if not isinstance(CASES[name].example, RemapEncoding)])
 def test_a_checkpoints_scaling_survives_its_own_dump(name):
     stated = RopeConfig(dim=16, max_position=128, original_window=64, scaling=CASES[name].example.config)
     for again in (stated.model_dump_json(), json.dumps(stated.model_dump(mode="json"))):
@@ -279,3 +281,26 @@ def test_a_checkpoints_scaling_survives_its_own_dump(name):
 def test_a_scaling_that_is_no_method_is_refused(scaling):
     with pytest.raises(ValidationError, match=r"expected the (name|config) of|factr"):
         RopeConfig(dim=16, max_position=128, original_window=64, scaling=scaling)
+
+
+@pytest.mark.parametrize("scaling", [SelfExtend.Config(), {"kind": "self-extend"}])
+def test_a_scaling_that_moves_positions_is_refused(scaling):
+    with pytest.raises(ValidationError, match="kind = 'self-extend' moves positions; expected a method that scales"):
+        RopeConfig(dim=16, max_position=128, original_window=64, scaling=scaling)
+
+
+@pytest.mark.parametrize("kind", [YaRN, DynamicYaRN])
+def test_the_ramp_of_yarn_is_not_turned_round(kind):
+    with pytest.raises(ConfigError, match=r"beta_fast = 1\.0 must exceed beta_slow = 32\.0"):
+        kind(beta_fast=1, beta_slow=32)
+    with pytest.raises(ConfigError, match=r"mscale = -10: input should be greater than or equal to 0"):
+        kind(mscale=-10, mscale_all_dim=1)
+
+
+def test_only_the_frequencies_make_llama3_that_of_the_checkpoint():
+    stated = RopeConfig(dim=16, max_position=1024, original_window=64, scaling=Llama3.Config(factor=8))
+    for options in ({}, {"temperature": 1.0}, {"log_n": True}, {"length": "total"}, {"original_window": 64}):
+        assert Llama3(**options).bind(stated).reach() == 1024
+    for options in ({"factor": 4}, {"low_freq_factor": 2}, {"high_freq_factor": 8}, {"original_window": 32}):
+        method = Llama3(**options).bind(stated)
+        assert method.reach() == method.config.factor * method.window

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lampe.config import RopeConfig
-from lampe.errors import ConfigError
+from lampe.errors import ConfigError, PlanError
 from lampe.positional import PROFILES, LaMPE, PositionPlan, PositionWarning, Profile, ProfileWarning
 from lampe.testing import ROPE
 
@@ -153,3 +153,22 @@ def test_a_profile_file_is_read_and_refused_with_a_reason(tmp_path):
     path.write_text("{")
     with pytest.raises(ConfigError, match="not JSON"):
         LaMPE(profile=str(path))
+
+
+def test_the_papers_slope_leaves_inputs_inside_a_small_window_alone():
+    small = RopeConfig(theta=1e4, dim=16, max_position=2048, original_window=2048)
+    index = torch.arange(2048)
+    for method in (LaMPE(span=300, variant="paper"), LaMPE(profile="default", variant="paper")):
+        plan = method.bind(small).plan(2048)
+        assert torch.equal(plan.relative_positions(), (index[:, None] - index).clamp(min=-1))
+    with pytest.raises(PlanError, match=r"variant 'paper' needs span > head \+ tail = 328, got 300 at 2049 tokens"):
+        LaMPE(span=300, variant="paper").bind(small).plan(2049)
+
+
+def test_the_release_needs_a_head_from_the_profile_too(tmp_path):
+    path = tmp_path / "profile.json"
+    path.write_text('{"a": 1e-4, "b": -2.0, "l_max": 6000, "head": 0, "tail": 0}')
+    for field in ({"head": 0}, {"profile": str(path)}):
+        with pytest.raises(ConfigError, match="variant 'release' needs head >= 1, not 0"):
+            LaMPE(variant="release", **field).bind(LARGE)
+    assert LaMPE(variant="release", profile=str(path), head=8).bind(LARGE).head == 8

@@ -68,6 +68,11 @@ def test_original_window_overrides_the_checkpoint():
         ({"key_position": lambda j: 0}, "region 'far': key_position of 3 token indices gives 0; a tensor of 3 numbers"),
         ({"query_position": lambda i: math.log(i + 1)}, "query_position takes no tensor of token indices"),
         ({"query_position": lambda i: (i - 30.0).sqrt()}, r"query_position of tokens \[10, 19\] is \[nan, nan\]"),
+        (
+            {"key_position": lambda j: j[:, None] // torch.tensor([1, 2, 3])},
+            r"key_position gives \[3, 3\]; a coordinate for each token, or one for each of so many groups",
+        ),
+        ({"key_position": lambda j: j[:, None, None]}, r"key_position gives \[3, 1, 1\]; a coordinate"),
     ],
 )
 def test_coordinates_are_tensors_of_finite_numbers(fields, message):
@@ -77,3 +82,36 @@ def test_coordinates_are_tensors_of_finite_numbers(fields, message):
 
     with pytest.raises(ValueError, match=message):
         Broken().bind(ROPE).plan(20)
+
+
+@pytest.mark.parametrize(
+    ("overridden", "message"),
+    [
+        (
+            {"frequencies": lambda self, length: (torch.ones(16), 1.0)},
+            r"rope: inv_freq .* a tensor of shape \[16\]; .*\[8\]",
+        ),
+        ({"frequencies": lambda self, length: ([1.0] * 8, 1.0)}, "inv_freq of frequencies is a list of 8"),
+        (
+            {"frequencies": lambda self, length: torch.ones(8)},
+            r"frequencies returns a tensor of shape \[8\]; \(inv_freq, te",
+        ),
+        ({"regions": lambda self, length: None}, "rope: regions returns None; a tuple of Regions would be accepted"),
+        ({"regions": lambda self, length: Region("all")}, r"regions returns Region\(.*\); a tuple of Regions"),
+        ({"regions": lambda self, length: ()}, "regions returns a tuple of 0"),
+        (
+            {"regions": lambda self, length: (Region("all", start=lambda i: i / 2),)},
+            r"region 'all': start gives torch.float32 \[3\]; a whole number for each query, int64 \[3\]",
+        ),
+    ],
+)
+def test_what_a_method_returns_is_checked(overridden, message):
+    with pytest.raises(ValueError, match=message):
+        type("Broken", (RoPE,), overridden)().bind(ROPE).plan(20)
+
+
+def test_a_plan_ends_where_single_precision_does():
+    assert RoPE(original_window=2**24).bind(ROPE).plan(2**24).largest_position() == 2**24 - 1
+    for length in (0, 2**24 + 1):
+        with pytest.raises(ValueError, match=f"at least 1 token and at most 16777216, got {length}"):
+            RoPE().bind(ROPE).plan(length)

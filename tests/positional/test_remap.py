@@ -16,8 +16,12 @@ from lampe.positional import (
     DPE,
     PI,
     STRING,
+    DynamicNTK,
+    DynamicYaRN,
+    LaMPE,
     LeakyReRoPE,
     LMInfinite,
+    LongRoPE,
     PositionalEncoding,
     PositionWarning,
     ReRoPE,
@@ -25,6 +29,7 @@ from lampe.positional import (
     StreamingLLM,
     YaRN,
 )
+from lampe.positional.base import GENTLE_TEMPERATURE, inverse_frequencies
 from lampe.testing import ROPE
 
 
@@ -178,3 +183,53 @@ def test_groups_of_dpe_divide_the_frequencies():
 def test_bad_configs_get_one_sentence(cls, fields, message):
     with pytest.raises(ConfigError, match=message):
         cls(**fields)
+
+
+def test_a_kept_scalings_temperature_stays_beside_the_methods():
+    stated = RopeConfig(dim=16, max_position=256, original_window=64, scaling=YaRN.Config(factor=4))
+    own = YaRN(factor=4).bind(stated).plan(1).temperature
+    assert own > 1.1
+    for method, times in [
+        (SelfExtend(), 1.0),
+        (SelfExtend(temperature=1.0), 1.0),
+        (SelfExtend(temperature=1.3), 1.3),
+        (STRING(), GENTLE_TEMPERATURE),
+        (STRING(temperature=1.0), 1.0),
+        (LaMPE(span=40, temperature=1.05), 1.05),
+        (StreamingLLM(temperature=0.9), 0.9),
+    ]:
+        assert method.bind(stated).plan(60).temperature == pytest.approx(times * own, rel=1e-12)
+        dropped = type(method)(method.config.model_copy(update={"checkpoint_scaling": "off"})).bind(stated)
+        assert dropped.plan(60).temperature == pytest.approx(times, rel=1e-12)
+    assert YaRN(factor=4, temperature=1.0).bind(stated).plan(200).temperature == 1.0
+
+
+@pytest.mark.parametrize(
+    ("scaling", "factor"),
+    [(DynamicNTK.Config(factor=2), 1), (DynamicYaRN.Config(), 1), (DynamicYaRN.Config(factor=2), 2)],
+)
+@pytest.mark.parametrize("method", [ReRoPE(), SelfExtend(), LaMPE(span=300), LMInfinite()])
+def test_a_scaling_that_follows_the_length_stops_at_the_window(method, scaling, factor):
+    stated = RopeConfig(dim=16, max_position=512, original_window=512, scaling=scaling)
+    bound = method.bind(stated)
+    assert bound.window == 512 * factor
+    expected = YaRN(factor=factor).bind(stated).frequencies(1)[0]
+    for length in (100, 512, 1024):
+        torch.testing.assert_close(bound.plan(length).inv_freq, expected, rtol=1e-6, atol=0)
+
+
+def test_longropes_long_factors_stay_for_long_inputs():
+    scaling = LongRoPE.Config(short_factor=(1.0,) * 8, long_factor=(4.0,) * 8)
+    stated = RopeConfig(dim=16, max_position=512, original_window=64, scaling=scaling)
+    bound = ReRoPE(original_window=32).bind(stated)
+    ratios = [bound.plan(length).inv_freq / inverse_frequencies(stated.theta, 16) for length in (64, 65, 4096)]
+    torch.testing.assert_close(torch.stack(ratios)[:, 0], torch.tensor([1.0, 0.25, 0.25]))
+
+
+@pytest.mark.parametrize(
+    ("window", "group"), [(1024, 4), (2730, 5), (5400, 4), (5460, 4), (6000, 5), (8191, 16384), (9000, 1)]
+)
+def test_a_wide_window_of_self_extend_leaves_groups_small(window, group):
+    fitted = SelfExtend(window=window).bind(rope(8192)).for_length(16384)
+    assert fitted.config.group == group
+    assert fitted.reach() >= 16384 or window >= 8192

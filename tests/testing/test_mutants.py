@@ -14,6 +14,7 @@ import torch
 from hypothesis import strategies as st
 
 from lampe.attention import AttentionBackend, BackendConfig, ChunkedAttention, PlanView
+from lampe.config import PositionalConfig
 from lampe.errors import MissingExtraError
 from lampe.positional import Region, RemapConfig, RemapEncoding, RoPE, constant, zero
 from lampe.testing import CASES, PROPERTIES, WINDOW, Case, check, check_backend, run
@@ -218,6 +219,34 @@ def test_a_broken_backend_is_caught(name):
     cases = [replace(CASES["lampe"], draw=st.just(CASES["lampe"].example))]
     with pytest.raises(AssertionError):
         check_backend(BACKENDS[name], cases=cases, properties=[name], examples=30)
+
+
+def test_a_backend_that_takes_nothing_was_not_tried():
+    shy = ChunkedAttention()
+    shy.supports = lambda view: False
+    with pytest.raises(AssertionError, match="its `supports` takes none of these plans, so nothing was tried"):
+        check_backend(shy, cases=[CASES["rope"]], examples=2)
+    shy.supports = lambda view: view.n_queries == 130
+    tried = check_backend(shy, cases=[CASES["rope"]], properties=["bf16", "stored keys", "131071"], examples=4)
+    assert tried == {"bf16": 2, "stored keys": 0, "131071": 0}
+
+
+class OneEach(RoPE):
+    """A divisor for every frequency, which a head of another size needs another number of."""
+
+    class Config(PositionalConfig):
+        kind: Literal["one-each"] = "one-each"
+        divisors: tuple[float, ...] = (1.0,) * 8
+
+    def frequencies(self, length: int):
+        inv_freq, temperature = super().frequencies(length)
+        return inv_freq / torch.tensor(self.config.divisors), temperature
+
+
+def test_fields_of_one_value_a_frequency_follow_the_head():
+    divisors = st.lists(st.floats(1, 4), min_size=8, max_size=8).map(tuple)
+    case = replace(CASES["rope"], draw=st.builds(OneEach, divisors=divisors), example=OneEach())
+    assert check(case, properties=["frequencies"], examples=10) == {"frequencies": 10}
 
 
 def test_every_property_of_a_backend_has_a_mutant():
