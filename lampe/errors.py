@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-UNION_MEMBER = re.compile(r"(literal\[|constrained-|dict\[|tuple\[)|(int|float|str)$")
+UNION_MEMBER = re.compile(r"(literal\[|constrained-|dict\[|list\[|tuple\[)|(int|float|str)$")
 """What pydantic puts behind the name of a field that takes several types."""
 
 
@@ -35,6 +35,10 @@ class CheckpointError(LampeError):
 
 class TokenizerError(LampeError):
     """Tokenizer or chat-template files that cannot be used as they stand."""
+
+
+class NotFiniteError(LampeError):
+    """A model whose logits are infinite or no numbers."""
 
 
 class UnknownNameError(LampeError, LookupError):

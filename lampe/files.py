@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+_LFS_POINTER = b"version https://git-lfs"
+
 
 def write_whole(path: str | Path, content: str | bytes) -> Path:
     """Write a file so that a reader sees the old content or the new, never a part, even if power fails meanwhile.
@@ -26,6 +28,12 @@ def write_whole(path: str | Path, content: str | bytes) -> Path:
     finally:
         partial.unlink(missing_ok=True)
     return path
+
+
+def is_lfs_pointer(path: Path) -> bool:
+    """Whether Git LFS left a pointer where the file should be."""
+    with path.open("rb") as file:
+        return file.read(len(_LFS_POINTER)) == _LFS_POINTER
 
 
 def expanded(path: str | os.PathLike[str]) -> Path:

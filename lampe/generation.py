@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import torch
 from torch import Tensor
 
 from lampe.attention import AttentionBackend
-from lampe.errors import TokenizerError
+from lampe.errors import ConfigError, TokenizerError
 from lampe.models.cache import KVCache
 from lampe.models.transformer import Transformer
 from lampe.positional import PositionalEncoding, PositionPlan
-from lampe.positional.base import longest
+from lampe.positional.base import LONGEST, longest
 from lampe.sampling import Sampler, Sampling
 from lampe.tokenizers import StreamDecoder, Tokenizer
 
@@ -64,6 +65,11 @@ class Engine:
         """The plan of each prompt length: for the prompt, or for prompt and budget, as the method's config says."""
         widest = self.positional.config.widest_window(self.model.config)
         extra = budget if self.positional.config.length == "total" else 0
+        if extra and max(prompt_lengths, default=0) + extra > LONGEST:
+            raise ConfigError(
+                f"max_new_tokens = {budget}: length = 'total' plans for the prompt and all of them, and the longest "
+                f"plan is of {LONGEST} tokens; give a budget that may be used up, or length = 'prompt'"
+            )
         return {
             length: self.positional.plan(length + extra, sliding_window=widest)
             for length in dict.fromkeys(prompt_lengths)
@@ -241,6 +247,8 @@ def generate(
 class TextStream:
     """Text of a growing list of tokens, cut before the first stop string.
 
+    Stop strings are looked for in the text with the special tokens that `decoder` skips; what is returned is without.
+
     Args:
         decoder: turns tokens into whole code points.
         stop: strings that end the text; a tail that may become one is held back.
@@ -251,24 +259,29 @@ class TextStream:
         self._decoder = decoder
         self._stop = tuple(stop)
         self._held = ""
+        self._shown: list[bool] = []  # for each character that is held
 
     def push(self, token: int) -> str:
         """The text that became certain with one more token."""
-        return self._release(self._decoder.push(token), final=False)
+        text = self._decoder.push(token)
+        hidden = self._decoder.skipped.get(token, "")
+        return self._release(text + hidden, len(hidden), final=False)
 
     def flush(self) -> str:
         """What was held back, at the end."""
-        return "" if self.stopped else self._release(self._decoder.flush(), final=True)
+        return "" if self.stopped else self._release(self._decoder.flush(), 0, final=True)
 
-    def _release(self, text: str, *, final: bool) -> str:
+    def _release(self, text: str, hidden: int, *, final: bool) -> str:
         self._held += text
+        self._shown += [True] * (len(text) - hidden) + [False] * hidden
         found = [index for stop in self._stop if (index := self._held.find(stop)) >= 0]
         if found:
             self.stopped = True
             keep = min(found)
         else:
             keep = len(self._held) - (0 if final else self._possible_stop())
-        certain, self._held = self._held[:keep], self._held[keep:]
+        certain = "".join(compress(self._held[:keep], self._shown))
+        self._held, self._shown = self._held[keep:], self._shown[keep:]
         return certain
 
     def _possible_stop(self) -> int:

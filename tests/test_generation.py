@@ -8,13 +8,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import AutoTokenizer
+from transformers.generation.stopping_criteria import StopStringCriteria
 
 from lampe.generation import Piece, TextStream, generate
 from lampe.positional import LaMPE, PositionWarning, RoPE
 from lampe.sampling import Sampling
 from lampe.testing import CASES
 from lampe.testing.decoding import tokens as ids_of
+from lampe.tokenizers import load_tokenizer
 from tests.engines import engine_of
+from tests.tokenizers.judges import added, byte_alphabet, document, write
 
 pytestmark = pytest.mark.filterwarnings("ignore::lampe.positional.PositionWarning")
 
@@ -23,6 +27,7 @@ class Letters:
     """A stand-in for a tokenizer and its stream: id k is k in two letters, so that stop strings cross tokens."""
 
     vocab_size = 64
+    skipped: dict[int, str] = {}  # noqa: RUF012
 
     def stream(self, *, at_start: bool) -> Letters:
         return self
@@ -150,6 +155,36 @@ def test_streamed_text_is_the_text_cut_at_the_first_stop(pieces, stop):
     shown += stream.flush()
     assert stream.stopped == (expected is not None)
     assert shown == (so_far if expected is None else expected)
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory):
+    """A tokenizer of bytes and two special tokens, and transformers' reading of it."""
+    folder = tmp_path_factory.mktemp("spoken")
+    special = [added("<s>", 256), added("<end>", 257)]
+    content = document({text: n for n, text in enumerate(byte_alphabet())}, [], added_tokens=special)
+    write(folder, content, tokenizer_class="PreTrainedTokenizerFast")
+    return load_tokenizer(folder), AutoTokenizer.from_pretrained(folder)
+
+
+@given(
+    ids=st.lists(st.sampled_from([*b"ad<\xc3\xa9", 256, 257]), min_size=1, max_size=12),
+    stop=st.sampled_from([("<s>",), ("<end>", "<s>"), ("<end>a",), ("a<s>",), ("d<", "s>d"), ("aa",), ("end",)]),
+)
+def test_a_stop_string_may_hold_special_tokens_that_are_never_shown(spoken, ids, stop):
+    tokenizer, theirs = spoken
+    judge = StopStringCriteria(theirs, list(stop))
+    ends = next((n for n in range(1, len(ids) + 1) if judge(torch.tensor([ids[:n]]), None)[0]), None)
+    stream = TextStream(tokenizer.stream(), stop)
+    shown, pushed = "", 0
+    while pushed < len(ids) and not stream.stopped:
+        shown += stream.push(ids[pushed])
+        pushed += 1
+    shown += stream.flush()
+    assert (pushed if stream.stopped else None) == ends
+    assert tokenizer.decode(ids[:ends]).startswith(shown)
+    if ends is None:
+        assert shown == tokenizer.decode(ids)
 
 
 def test_streaming_shows_tokens_as_they_are_made():

@@ -16,6 +16,7 @@ from lampe.checkpoint.gguf_tokenizer import write_json, write_tokenizer
 from lampe.checkpoint.gguf_vocabulary import Vocabulary, read_vocabulary
 from lampe.checkpoint.safetensors_stream import DTYPES, write_safetensors
 from lampe.errors import CheckpointError, ConfigError
+from lampe.files import expanded
 
 
 def convert_gguf(
@@ -49,8 +50,8 @@ def convert_gguf(
     """
     if dtype not in DTYPES:
         raise ConfigError(f"dtype = {dtype!r}; accepted: {', '.join(DTYPES)}")
-    target = Path(folder)
-    file = GGUFFile(source)
+    target = expanded(folder)
+    file = GGUFFile(expanded(source))
     _check_target(target, file.path, overwrite)
     config = read_config(file, dtype)
     tensors = convert_tensors(file, config)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,9 @@ def checkpoint_folder(folder: str | os.PathLike[str]) -> Path:
     if not path.is_dir():
         raise CheckpointError(f"{path} is a file: a checkpoint is the folder that holds {CONFIG} and {WEIGHTS}")
     if not (path / CONFIG).is_file():
+        names = [entry.name for entry in path.iterdir()]
+        if _ggufs(names):
+            raise CheckpointError(why_no_weights(str(path), names))
         raise CheckpointError(f"{path} holds no {CONFIG}, so it is no checkpoint")
     return path
 
@@ -63,14 +66,19 @@ def weight_files(folder: Path) -> dict[Path, frozenset[str] | None]:
     if (folder / WEIGHTS).is_file():
         return {folder / WEIGHTS: None}
     if not (folder / INDEX).is_file():
-        raise CheckpointError(_why_no_weights(folder))
+        raise CheckpointError(why_no_weights(str(folder), [path.name for path in folder.iterdir()]))
     placed: dict[str, set[str]] = {}
-    for tensor, shard in _weight_map(folder / INDEX).items():
+    for tensor, shard in weight_map(folder / INDEX).items():
         placed.setdefault(shard, set()).add(tensor)
     return {_shard_path(folder, shard): frozenset(tensors) for shard, tensors in placed.items()}
 
 
-def _weight_map(index: Path) -> dict[str, str]:
+def weight_map(index: Path) -> dict[str, str]:
+    """The shard of every tensor, as an index states it.
+
+    Raises:
+        CheckpointError: the index cannot be read, or does not say.
+    """
     stated = read_json(index).get("weight_map")
     if not isinstance(stated, dict) or not stated or not all(isinstance(shard, str) for shard in stated.values()):
         raise CheckpointError(f"{index}: 'weight_map' must give a file name for every tensor")
@@ -97,18 +105,24 @@ def _stays_inside(folder: Path, path: Path) -> bool:
     return real.parent.name == "blobs" and real.parent.parent.name.startswith("models--")
 
 
-def _why_no_weights(folder: Path) -> str:
-    names = sorted(path.name for path in folder.iterdir())
+def why_no_weights(holder: str, names: Collection[str], convert: str = "`lampe convert` one of them") -> str:
+    """Why nothing can be loaded from what holds files of these names, but neither model.safetensors nor an index."""
     pickles = [name for name in names if name.endswith(PICKLES)]
     others = [name for name in names if name.endswith(".safetensors")]
     if others:
-        return f"{folder} holds {few(others)}, but neither {WEIGHTS} nor {INDEX}, which would say what is in them"
+        return f"{holder} holds {few(others)}, but neither {WEIGHTS} nor {INDEX}, which would say what is in them"
+    if ggufs := _ggufs(names):
+        return f"{holder} holds only GGUF files ({few(ggufs)}): {convert}"
     if pickles:
         return (
-            f"{folder} holds only pickled weights ({few(pickles)}), and lampe never unpickles: convert them to "
+            f"{holder} holds only pickled weights ({few(pickles)}), and lampe never unpickles: convert them to "
             "safetensors first"
         )
-    return f"{folder} holds no weights: {WEIGHTS}, or shards and {INDEX}, would be accepted"
+    return f"{holder} holds no weights: {WEIGHTS}, or shards and {INDEX}, would be accepted"
+
+
+def _ggufs(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.endswith(".gguf")]
 
 
 def few(names: Iterable[str], limit: int = 3) -> str:

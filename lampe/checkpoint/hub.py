@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from glob import escape
 from pathlib import Path
 
+from lampe.checkpoint.folder import INDEX, WEIGHTS, weight_map, why_no_weights
 from lampe.errors import CheckpointError, MissingExtraError
 from lampe.files import expanded
 from lampe.positional.profile import BESIDE
@@ -14,21 +16,21 @@ HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 WANTED = [
     "config.json",
     "generation_config.json",
-    "*.safetensors",
-    "*.safetensors.index.json",
+    WEIGHTS,
+    INDEX,
     "tokenizer.json",
     "tokenizer.model",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
     "chat_template.jinja",
+    "additional_chat_templates/*.jinja",
     "vocab.json",
     "merges.txt",
-    "*.tiktoken",
+    "qwen.tiktoken",
     BESIDE,
 ]
-# Repositories of Mistral and Meta carry the weights a second time, in their own layouts.
-UNWANTED = ["consolidated*", "*/*"]
+"""What a checkpoint needs, the shards that its index names aside: repositories hold the weights in other forms too."""
 
 
 def resolve(
@@ -47,7 +49,8 @@ def resolve(
         offline: True asks the cache only; None does so when HF_HUB_OFFLINE is set or the hub cannot be reached.
 
     Raises:
-        CheckpointError: neither a folder nor a hub name; not on the hub, gated, or out of reach and not in the cache.
+        CheckpointError: neither a folder nor a hub name; not on the hub, gated, or out of reach and not in the cache;
+            on the hub, but without weights in safetensors.
         MissingExtraError: huggingface_hub is not installed.
     """
     name = os.fspath(name_or_folder)
@@ -65,21 +68,37 @@ def resolve(
 
 def _download(name: str, *, revision: str | None, cache_dir: str | os.PathLike[str] | None, offline: bool) -> Path:
     try:
-        from huggingface_hub import snapshot_download
+        from huggingface_hub import HfApi, snapshot_download
     except ImportError:
         raise MissingExtraError("huggingface_hub", "hub", f"{name!r} is no folder here, and a download") from None
+
+    def fetched(revision: str | None, wanted: list[str]) -> Path:
+        try:
+            folder = snapshot_download(
+                name,
+                revision=revision,
+                cache_dir=None if cache_dir is None else Path(cache_dir),
+                local_files_only=offline,
+                allow_patterns=wanted,
+            )
+        except Exception as error:  # what a broken connection raises depends on the HTTP library huggingface_hub uses
+            raise CheckpointError(_reason(error, name, revision)) from error
+        return Path(folder)
+
+    folder = fetched(revision, WANTED)
+    commit = folder.name
+    if (folder / WEIGHTS).is_file():
+        return folder
+    if (folder / INDEX).is_file():
+        # Of the same commit: a branch may have moved on since the index was read.
+        return fetched(commit, [escape(shard) for shard in set(weight_map(folder / INDEX).values())])
     try:
-        folder = snapshot_download(
-            name,
-            revision=revision,
-            cache_dir=None if cache_dir is None else Path(cache_dir),
-            local_files_only=offline,
-            allow_patterns=WANTED,
-            ignore_patterns=UNWANTED,
-        )
-    except Exception as error:  # what a broken connection raises depends on the HTTP library huggingface_hub uses
-        raise CheckpointError(_reason(error, name, revision)) from error
-    return Path(folder)
+        names = [] if offline else HfApi().list_repo_files(name, revision=commit)
+    except Exception:  # as above
+        names = []
+    if names:
+        raise CheckpointError(why_no_weights(repr(name), names, "download one and `lampe convert` it"))
+    return folder
 
 
 def _reason(error: Exception, name: str, revision: str | None) -> str:

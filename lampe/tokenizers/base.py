@@ -23,11 +23,15 @@ class StreamDecoder:
 
     What `push` and the final `flush` return, put together, is what `Tokenizer.decode` makes of all the ids; with
     `at_start` false that keeps the space it begins with.
+
+    Attributes:
+        skipped: id to text of the tokens that are left out.
     """
 
     def __init__(self, tokenizer: Tokenizer, skip_special: bool, at_start: bool):
         self._tokenizer = tokenizer
-        self._skipped = frozenset(tokenizer.special_tokens.values()) if skip_special else frozenset()
+        special = tokenizer.special_tokens if skip_special else {}
+        self.skipped: Mapping[int, str] = {token_id: text for text, token_id in special.items()}
         self._drops_space = at_start and tokenizer.drops_first_space
         self._reset()
 
@@ -43,7 +47,7 @@ class StreamDecoder:
         """
         index = operator.index(token_id)
         data = self._tokenizer.token_bytes(index)
-        if index in self._skipped or not data:
+        if index in self.skipped or not data:
             return ""
         if self._at_start:
             self._at_start = False
@@ -181,9 +185,9 @@ class Tokenizer(ABC):
         answer: str = "",
         **variables: Any,
     ) -> list[int]:
-        """Write a conversation with the chat template (`render_chat`) and encode it; BOS is never doubled.
+        """Write a conversation with the chat template (`render_chat`) and encode it.
 
-        A token that the tokenizer ends texts with is left out: the answer goes on from here.
+        The template says all: what the tokenizer itself puts before and behind a text is left out, as in transformers.
 
         The text of a special token becomes its id wherever it stands, in what a user said too, as in transformers.
 
@@ -204,7 +208,7 @@ class Tokenizer(ABC):
             begun = self._render_begun(messages, answer, **variables)
         if begun is None:
             begun = self.render_chat(messages, add_generation_prompt=add_generation_prompt, **variables) + answer
-        return self.encode_prompt(begun, parse_special=True)
+        return self.encode(begun, add_special=False, parse_special=True)
 
     def _render_begun(
         self, messages: Sequence[Message | Mapping[str, Any]], answer: str, **variables: Any

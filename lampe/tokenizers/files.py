@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lampe.errors import TokenizerError
+from lampe.files import expanded, is_lfs_pointer
 
 NAMES = (
     "tokenizer.json",
@@ -20,12 +21,13 @@ NAMES = (
     "added_tokens.json",
     "chat_template.jinja",
 )
-_LFS_POINTER = b"version https://git-lfs"
+MORE_TEMPLATES = "additional_chat_templates"
+"""Folder of the chat templates that transformers 5 keeps beside chat_template.jinja, each as NAME.jinja."""
 
 
 @dataclass(frozen=True)
 class TokenizerFiles:
-    """The bytes of those files of `NAMES` that a folder holds.
+    """The bytes of those files of `NAMES` that a folder holds, and of its further chat templates.
 
     The bytes stay in memory, so that a tokenizer can be saved after its folder is gone.
     """
@@ -40,14 +42,14 @@ class TokenizerFiles:
         Raises:
             TokenizerError: `folder` is no folder, or a file in it is a Git LFS pointer.
         """
-        folder = Path(folder)
+        folder = expanded(folder)
         if not folder.is_dir():
             raise TokenizerError(f"{folder} is not a folder; a tokenizer is loaded from the folder of its checkpoint")
-        contents = {name: (folder / name).read_bytes() for name in NAMES if (folder / name).is_file()}
-        for name, data in contents.items():
-            if data.startswith(_LFS_POINTER):
+        names = [name for name in (*NAMES, *_more_templates(folder)) if (folder / name).is_file()]
+        for name in names:
+            if is_lfs_pointer(folder / name):
                 raise TokenizerError(f"{folder / name} is a Git LFS pointer, not the file itself; run `git lfs pull`")
-        return cls(folder, contents)
+        return cls(folder, {name: (folder / name).read_bytes() for name in names})
 
     def __contains__(self, name: str) -> bool:
         return name in self.contents
@@ -84,15 +86,21 @@ class TokenizerFiles:
 
         Tokenizer files of another tokenizer that lie there are removed.
         """
-        folder = Path(folder)
+        folder = expanded(folder)
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in self.contents.items():
-            partial = folder / f".{name}.{os.getpid()}"
+            path = folder / name
+            path.parent.mkdir(exist_ok=True)
+            partial = path.with_name(f".{path.name}.{os.getpid()}")
             try:
                 partial.write_bytes(data)
-                os.replace(partial, folder / name)
+                os.replace(partial, path)
             finally:
                 partial.unlink(missing_ok=True)
-        for name in NAMES:
+        for name in (*NAMES, *_more_templates(folder)):
             if name not in self.contents:
                 (folder / name).unlink(missing_ok=True)
+
+
+def _more_templates(folder: Path) -> list[str]:
+    return sorted(f"{MORE_TEMPLATES}/{path.name}" for path in (folder / MORE_TEMPLATES).glob("*.jinja"))

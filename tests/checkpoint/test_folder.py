@@ -97,6 +97,7 @@ def test_a_missing_shard(sharded: Path) -> None:
             r"only pickled weights \(pytorch_model.bin\), and lampe never unpickles: convert them",
         ),
         (("consolidated.00.pth", "x.pt"), r"pickled weights \(consolidated.00.pth, x.pt\)"),
+        (("a.gguf", "b.gguf"), r"holds only GGUF files \(a.gguf, b.gguf\): `lampe convert` one of them"),
         (("model-00001-of-00002.safetensors",), "holds model-00001-of-00002.safetensors, but neither"),
     ],
 )
@@ -106,3 +107,9 @@ def test_a_folder_without_weights_says_what_it_holds(names: tuple[str, ...], mes
         (single / name).write_bytes(b"\x80\x04.")
     with pytest.raises(CheckpointError, match=message):
         load(single)
+
+
+def test_gguf_files_without_a_config(tmp_path: Path) -> None:
+    (tmp_path / "a.gguf").write_bytes(b"GGUF")
+    with pytest.raises(CheckpointError, match=r"holds only GGUF files \(a.gguf\): `lampe convert` one of them"):
+        load(tmp_path)

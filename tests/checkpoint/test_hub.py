@@ -25,12 +25,15 @@ UNWANTED = {
     "original/model.safetensors": b"and again",
     "onnx/model.onnx": b"",
     "training_args.bin": b"\x80\x04.",
+    "adapter_model.safetensors": b"a few more weights",
+    "model.fp16.safetensors": b"and again",
     "README.md": b"# a model",
     "modeling_own.py": b"raise SystemExit",
 }
+TOOL_USE = "additional_chat_templates/tool_use.jinja"
 TOKENIZER = {
     name: f'{{"name": "{name}"}}'.encode()
-    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "qwen.tiktoken", BESIDE)
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "qwen.tiktoken", BESIDE, TOOL_USE)
 }
 
 
@@ -59,7 +62,8 @@ def test_a_download_brings_what_a_checkpoint_needs_and_nothing_else(
 ) -> None:
     folder = resolve(NAME, cache_dir=tmp_path / "cache")
     assert sorted(hub.downloads) == sorted(files | TOKENIZER)
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == files | TOKENIZER
+    brought = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    assert {name: path.read_bytes() for name, path in brought.items()} == files | TOKENIZER
     # The files are links into the blobs of the cache, and the index may follow those.
     assert (folder / "config.json").is_symlink()
     assert all(torch.equal(tensor, load(tmp_path / "made")[key]) for key, tensor in load(folder).items())
@@ -94,6 +98,35 @@ def test_a_cache_that_another_program_filled(hub: Hub, files: dict[str, bytes], 
     model = empty(folder)
     load_weights(model, folder, dtype=torch.float32, device=CPU)
     assert torch.equal(model.model.norm.weight, load(tmp_path / "made")["model.norm.weight"])
+
+
+def test_one_file_of_weights_comes_before_an_index_and_other_files(hub: Hub, tmp_path: Path) -> None:
+    hub.repos = {NAME: {"config.json": b"{}", "model.safetensors": b"all", **hub.repos[NAME]}}
+    folder = resolve(NAME, cache_dir=tmp_path / "cache")
+    assert [path.name for path in folder.glob("*.safetensors")] == ["model.safetensors"]
+    assert resolve(NAME, cache_dir=tmp_path / "cache", offline=True) == folder
+
+
+@pytest.mark.parametrize(
+    ("held", "message"),
+    [
+        (("Q4.gguf", "README.md"), r"holds only GGUF files \(Q4.gguf\): download one and `lampe convert` it$"),
+        (("config.json", "a/Q4.gguf", "b/Q8.gguf"), r"holds only GGUF files \(a/Q4.gguf, b/Q8.gguf\): download one"),
+        (("config.json", "pytorch_model.bin"), r"holds only pickled weights \(pytorch_model.bin\), and lampe never"),
+        (
+            ("config.json", "adapter_model.safetensors"),
+            r"holds adapter_model.safetensors, but neither model.safetensors",
+        ),
+        (("config.json",), "holds no weights: model.safetensors, or shards and model.safetensors.index.json, would be"),
+    ],
+)
+def test_a_repository_without_weights_says_what_it_holds(
+    held: tuple[str, ...], message: str, hub: Hub, tmp_path: Path
+) -> None:
+    hub.repos = {NAME: dict.fromkeys(held, b"{}")}
+    with pytest.raises(CheckpointError, match=f"^'{NAME}' {message}"):
+        resolve(NAME, cache_dir=tmp_path / "cache")
+    assert set(hub.downloads) <= {"config.json"}
 
 
 @pytest.mark.parametrize(

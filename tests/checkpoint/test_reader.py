@@ -112,6 +112,13 @@ def test_a_truncated_file(keep: int, single: Path) -> None:
         load(single)
 
 
+def test_a_pointer_in_place_of_the_weights(single: Path) -> None:
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 123\n"
+    (single / "model.safetensors").write_bytes(pointer)
+    with pytest.raises(CheckpointError, match=r"model.safetensors is a Git LFS pointer, .*; run `git lfs pull`"):
+        load(single)
+
+
 def test_bytes_that_are_no_safetensors(single: Path) -> None:
     (single / "model.safetensors").write_bytes(b"\x80\x04" + bytes(range(256)) * 4)
     with pytest.raises(CheckpointError, match="is truncated or no safetensors file"):

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from transformers import AutoTokenizer
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from lampe.errors import TokenizerError
@@ -139,10 +140,17 @@ def test_a_broken_or_hostile_template(text: str, reason: str) -> None:
         ([], "messages = []: a non-empty list"),
         ("hello", "messages = 'hello': a non-empty list"),
         (USER, "a non-empty list of role and content is expected"),
-        ([USER, {"role": "user"}], "messages[1]: 'content' is missing"),
+        ([USER, {"role": "user"}], "messages[1]: 'content' is missing: only a turn with tool_calls may do without"),
+        ([{"role": "user", "content": None}], "messages[0]: content = None: only a turn with tool_calls may do"),
+        ([{"role": "user", "tool_calls": []}], "messages[0]: 'content' is missing"),
+        ([{"role": "user", "content": [{"type": "image"}]}], "a part must be {'type': 'text', 'text': '...'}"),
+        ([{"role": "user", "content": [{"type": "text"}]}], "a part must be {'type': 'text', 'text': '...'}"),
         ([{"content": "x"}], "messages[0]: 'role' is missing"),
         ([{"role": "", "content": "x"}], "messages[0]: role = ''"),
-        ([{"role": "user", "content": 3}], "messages[0]: content = 3"),
+        (
+            [{"role": "user", "content": 3}],
+            "messages[0]: content = 3: input should be a valid string, or input should be a valid list",
+        ),
         ([{"role": "user", "content": "x", "images": [Path("x")]}], "messages[0]: images"),
         (["hello"], "messages[0]"),
     ],
@@ -187,12 +195,89 @@ def test_where_a_template_is_found(tmp_path: Path) -> None:
     assert found.render([USER]) == "a file of its own"
 
 
+NAMES = "{{ messages | length }} {{ tools | tojson }}"
+LISTED = [{"name": "default", "template": "listed"}, {"name": "tool_use", "template": f"listed, tools {NAMES}"}]
+
+
+@pytest.mark.parametrize("stated", [None, "plain", LISTED, LISTED[:1], [*LISTED, {"name": "rag", "template": "rag"}]])
+@pytest.mark.parametrize(
+    "written",
+    [
+        {},
+        {"chat_template.jinja": "a file"},
+        {"chat_template.jinja": "a file", "additional_chat_templates/tool_use.jinja": f"a file, tools {NAMES}"},
+        {"chat_template.jinja": "a file", "additional_chat_templates/rag.jinja": "rag"},
+        {"additional_chat_templates/default.jinja": "default", "additional_chat_templates/tool_use.jinja": NAMES},
+    ],
+    ids=["no files", "one file", "tools", "rag", "both beside"],
+)
+def test_named_templates_are_taken_as_transformers_takes_them(
+    tmp_path: Path, stated: Any, written: dict[str, str]
+) -> None:
+    vocab = {text: n for n, text in enumerate(byte_alphabet())}
+    write(tmp_path, document(vocab, []), tokenizer_class="PreTrainedTokenizerFast", chat_template=stated)
+    for name, text in written.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    tokenizer, judge = load_tokenizer(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
+    if judge.chat_template is None:
+        assert tokenizer.chat_template is None
+        return
+    for tools in (None, [], TOOLS):
+        expected = judge.apply_chat_template([USER], tools=tools, tokenize=False)
+        assert tokenizer.render_chat([USER], tools=tools) == expected
+    tokenizer.save(tmp_path / "copy")
+    assert load_tokenizer(tmp_path / "copy").render_chat([USER], tools=TOOLS) == expected
+
+
+CALLED = [{"type": "function", "function": {"name": "add", "arguments": {"a": 1}}}]
+PARTS = [{"text": "What's", "type": "text"}, {"type": "text", "text": " 2?", "cached": True}]
+WHOLE = "{% for m in messages %}{{ m }}{{ m | tojson }}{{ m.content }}{{ m.content is defined }}{% endfor %}"
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        {"role": "assistant", "tool_calls": CALLED},
+        {"tool_calls": CALLED, "role": "assistant"},
+        {"role": "assistant", "content": None, "tool_calls": CALLED},
+        {"content": "Let me see", "role": "assistant", "tool_calls": CALLED},
+        {"role": "assistant", "content": PARTS},
+    ],
+)
+@pytest.mark.parametrize("name", ["whole", *TEMPLATES])
+def test_what_a_turn_leaves_out_or_cuts_in_parts_is_passed_on(name: str, turn: dict[str, Any]) -> None:
+    template = WHOLE if name == "whole" else TEMPLATES[name]
+    messages = [USER, turn, {"role": "tool", "content": PARTS}]
+    try:
+        expected = _judged(template, messages, **NAMED)
+    except Exception as error:
+        with pytest.raises(TokenizerError, match=re.escape(str(error))):
+            ChatTemplate(template).render(messages, add_generation_prompt=False, **NAMED)
+        return
+    assert ChatTemplate(template).render(messages, add_generation_prompt=False, **NAMED) == expected
+    made = [Message.model_validate(message) for message in messages]
+    if name != "whole":  # which shows the order of the keys, and the fields of a message have their own
+        assert ChatTemplate(template).render(made, add_generation_prompt=False, **NAMED) == expected
+
+
+@pytest.mark.parametrize("turn", [CALL | {"content": None}, {"role": "user", "content": PARTS}])
+def test_only_a_string_can_go_on(turn: dict[str, Any]) -> None:
+    with pytest.raises(TokenizerError, match=r"messages\[1\]: content = .*: only a string can be continued"):
+        ChatTemplate(SMOLLM2).render([USER, turn], continue_final_message=True)
+
+
 @pytest.mark.parametrize(
     ("stated", "reason"),
     [
         ([{"name": "rag", "template": "x"}], "chat_template has 'rag', but none is named 'default'"),
         (3, "chat_template must be a string or a list"),
         (["x"], "chat_template must be a string or a list"),
+        ([{"name": ["default"], "template": "x"}], "chat_template must be a string or a list"),
+        (
+            [{"name": "default", "template": "x"}, {"name": "tool_use", "template": "{% if %}"}],
+            "the chat template 'tool_use' does not parse",
+        ),
         ([{"name": "default"}], "chat_template must be a string or a list"),
         ("{% if %}", "does not parse"),
     ],
@@ -212,14 +297,25 @@ def test_a_conversation_as_ids(smollm2: Case) -> None:
     assert ids == [*without, 1, 520, 9531, 198]
 
 
-@pytest.mark.parametrize("template", ["{{ bos_token }}{{ messages[0].content }}", "{{ messages[0].content }}"])
-def test_bos_is_never_doubled(tmp_path: Path, template: str) -> None:
+@pytest.mark.parametrize(
+    ("template", "begun"),
+    [("{{ bos_token }}{{ messages[0].content }}", [256]), ("{{ messages[0].content }}", [])],
+)
+@pytest.mark.parametrize("adds", [{}, {"add_bos_token": True}])
+def test_bos_stands_where_the_template_writes_it(
+    tmp_path: Path, template: str, begun: list[int], adds: dict[str, Any]
+) -> None:
     vocab = {text: n for n, text in enumerate(byte_alphabet())}
     content = document(vocab, [], added_tokens=[added("<s>", 256)], post_processor=bos_template("<s>", 256))
-    write(tmp_path, content, bos_token="<s>", chat_template=template)
-    tokenizer = load_tokenizer(tmp_path)
-    assert tokenizer.encode_chat([{"role": "user", "content": "!!"}]) == [256, 33, 33]
-    assert tokenizer.encode_chat([{"role": "user", "content": "!!"}], bos_token="<s>") == [256, 33, 33]
+    fields = {"bos_token": "<s>", "chat_template": template, "tokenizer_class": "PreTrainedTokenizerFast", **adds}
+    write(tmp_path, content, **fields)
+    tokenizer, messages = load_tokenizer(tmp_path), [{"role": "user", "content": "!!"}]
+    assert tokenizer.encode("!!") == [256, 33, 33]
+    judge = AutoTokenizer.from_pretrained(tmp_path)
+    assert judge.apply_chat_template(messages)["input_ids"] == [*begun, 33, 33]
+    assert tokenizer.encode_chat(messages) == [*begun, 33, 33]
+    assert tokenizer.encode_chat(messages, bos_token="<s>") == [*begun, 33, 33]
+    assert tokenizer.encode_chat(messages, answer='"') == [*begun, 33, 33, 34]
 
 
 def test_what_ends_a_text_does_not_end_an_opened_turn(tmp_path: Path) -> None:

@@ -83,6 +83,26 @@ def test_saved_files_are_the_original_bytes(tmp_path: Path, smollm2: Case) -> No
     assert len(list(target.iterdir())) == 4
 
 
+def test_further_chat_templates_are_saved_and_those_of_another_tokenizer_removed(tmp_path: Path) -> None:
+    write(tmp_path, document(BYTES, []))
+    name = "additional_chat_templates/tool_use.jinja"
+    (tmp_path / name).parent.mkdir()
+    (tmp_path / name).write_bytes(b"tools\r\n")
+    plain = load_tokenizer(tmp_path)
+    plain.save(tmp_path / "copy")
+    assert (tmp_path / "copy" / name).read_bytes() == b"tools\r\n"
+    (tmp_path / name).unlink()
+    load_tokenizer(tmp_path).save(tmp_path / "copy")
+    assert [path.name for path in (tmp_path / "copy").rglob("*.jinja")] == []
+
+
+def test_the_home_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path / "a", document(BYTES, []))
+    load_tokenizer("~/a").save("~/b")
+    assert (tmp_path / "b" / "tokenizer.json").is_file()
+
+
 def test_roles_of_special_tokens_map_and_config(tmp_path: Path) -> None:
     tokens = [added("<s>", 256), added("</s>", 257, special=False), added("<p>", 258)]
     content = document(BYTES, [], added_tokens=tokens)
@@ -94,6 +114,16 @@ def test_roles_of_special_tokens_map_and_config(tmp_path: Path) -> None:
     tokenizer = load_tokenizer(tmp_path)
     assert (tokenizer.bos_id, tokenizer.eos_ids, tokenizer.encode("!")) == (None, (257,), [33, 257])
     assert tokenizer.decode([256, 33, 257]) == "!"
+
+
+@pytest.mark.parametrize("role", ["pad_token", "sep_token", "cls_token", "mask_token", "unk_token"])
+def test_a_role_that_no_token_has_is_its_text_alone(tmp_path: Path, role: str) -> None:
+    content = document(BYTES, [], added_tokens=[added("<s>", 256)])
+    write(tmp_path, content, bos_token="<s>", chat_template=f"{{{{ bos_token }}}}{{{{ {role} }}}}", **{role: "[X]"})
+    tokenizer = load_tokenizer(tmp_path)
+    assert (tokenizer.vocab_size, dict(tokenizer.special_tokens)) == (257, {"<s>": 256})
+    assert tokenizer.encode("[X]", parse_special=True) == list(b"[X]")
+    assert tokenizer.render_chat([{"role": "user", "content": "!"}]) == "<s>[X]"
 
 
 def test_added_tokens_of_the_config(tmp_path: Path) -> None:
@@ -211,6 +241,7 @@ def test_a_tokenizer_json_that_is_none(tmp_path: Path, data: bytes, reason: str)
     ("config", "reason"),
     [
         ({"bos_token": "<nope>"}, "bos_token is '<nope>', which is no token of this vocabulary of 257 tokens"),
+        ({"eos_token": "<nope>"}, "eos_token is '<nope>', which is no token of this vocabulary of 257 tokens"),
         ({"added_tokens_decoder": {"256": {"content": "<t>"}}}, "id 256 is '<s>' in tokenizer.json and '<t>' in"),
         ({"added_tokens_decoder": {"x": {"content": "<t>"}}}, "tokenizer_config.json, added token: id = 'x'"),
         ({"added_tokens_decoder": [1]}, "'added_tokens_decoder' must be an object"),
