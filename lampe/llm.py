@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -27,9 +27,12 @@ from lampe.registry import validate
 from lampe.sampling import Sampling
 from lampe.session import Session
 from lampe.tokenizers import Message, Tokenizer, load_tokenizer
+from lampe.tokenizers.files import TokenizerFiles
 
 PositionalSpec = str | Mapping[str, Any] | BaseModel | PositionalEncoding | type[PositionalEncoding] | None
 """A name, a mapping with `kind`, a config, a method or its class, or None for what the checkpoint was made with."""
+
+PROMPTS = "a text, token ids, or a list of either"
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -147,9 +150,12 @@ class LLM:
         when it is loaded. A profile of LaMPE beside the checkpoint goes along while the weights are the same.
         """
         save_checkpoint(self.model.state_dict(), self.config, folder)
+        path, origin = expanded(folder), self.config.rope.origin
         if self.tokenizer is not None:
-            self.tokenizer.save(expanded(folder))
-        self._save_profile(expanded(folder))
+            self.tokenizer.save(path)
+        elif origin is None or path.resolve() != Path(origin.folder).resolve():
+            TokenizerFiles(path, {}).write(path)
+        self._save_profile(path)
 
     def _save_profile(self, folder: Path) -> None:
         """Take LaMPE's profile along that lies beside the checkpoint, if it is still that of these weights."""
@@ -173,7 +179,10 @@ class LLM:
         Raises:
             ValueError: the ids are no table of known ones, or `last` is not from 1 to t.
         """
-        ids = torch.as_tensor(ids, dtype=torch.int64)
+        ids = torch.as_tensor(ids)
+        if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
+            raise ValueError(f"ids of {ids.dtype}: expected whole numbers")
+        ids = ids.to(torch.int64)
         if ids.ndim != 2 or 0 in ids.shape:
             raise ValueError(f"ids {list(ids.shape)}: expected [batch, length] with at least one token")
         self.engine.check_prompt(ids.flatten().tolist())
@@ -225,10 +234,11 @@ class LLM:
 
     def chat(
         self,
-        messages: Sequence[Message | Mapping[str, str]],
+        messages: Sequence[Message | Mapping[str, Any]],
         *,
         session: Session | None = None,
         stream: bool = False,
+        variables: Mapping[str, Any] | None = None,
         **sampling: Any,
     ) -> str | Iterator[str]:
         """The assistant's next answer, through the checkpoint's chat template.
@@ -238,6 +248,7 @@ class LLM:
             session: of this very model and method; it keeps the turns that it has read, and only what is new is read.
                 None reads all of them.
             stream: return an iterator of text.
+            variables: what else the chat template reads, e.g. {"enable_thinking": False} or {"tools": [...]}.
             sampling: as in `generate`.
 
         Raises:
@@ -248,7 +259,7 @@ class LLM:
             session = self.session()
         elif session.engine is not self.engine or session.tokenizer is not self.tokenizer:
             raise ValueError("the session belongs to another model or method; `session()` of this one makes its own")
-        ids = self._tokenizer.encode_chat(messages, add_generation_prompt=True)
+        ids = self._tokenizer.encode_chat(messages, add_generation_prompt=True, **(variables or {}))
         rules = validate(Sampling, sampling, "chat")
         pieces = session.generate(ids, rules, at_start=True)
         text = (piece.text for piece in pieces if piece.text)
@@ -273,14 +284,16 @@ class LLM:
         """Whether there are many prompts, whether they are text, and their ids."""
         if hasattr(prompt, "tolist"):
             prompt = prompt.tolist()
+        if not isinstance(prompt, str | Sequence) or isinstance(prompt, bytes):
+            raise ValueError(f"prompt {prompt!r}: {PROMPTS} would be accepted")
         if not isinstance(prompt, str) and len(prompt) == 0:
-            raise ValueError("there is no prompt: a text, token ids, or a list of either would be accepted")
-        many = not isinstance(prompt, str) and not isinstance(prompt[0], Integral)
+            raise ValueError(f"there is no prompt: {PROMPTS} would be accepted")
+        many = not isinstance(prompt, str) and not isinstance(prompt[0], Real)
         rows = list(prompt) if many else [prompt]
         texts = isinstance(rows[0], str)
         if any(isinstance(row, str) != texts for row in rows):
             raise ValueError("prompts are all text or all token ids, not both")
-        encoded = [self._tokenizer.encode_prompt(row) if texts else [int(token) for token in row] for row in rows]
+        encoded = [self._tokenizer.encode_prompt(row) if isinstance(row, str) else _ids(row) for row in rows]
         for row, ids in enumerate(encoded):
             self.engine.check_prompt(ids, f"prompt {row}")
         return many, texts, encoded
@@ -302,10 +315,24 @@ def bind(positional: PositionalSpec, config: ModelConfig) -> PositionalEncoding:
     return positional_methods.create(positional, config)
 
 
+def _ids(row: Any) -> list[int]:
+    """The token ids of a prompt that is no text."""
+    if hasattr(row, "tolist"):
+        row = row.tolist()
+    if isinstance(row, Mapping):
+        raise ValueError(f"prompt {row!r} is a message of a conversation: LLM.chat takes those")
+    if not isinstance(row, Sequence) or isinstance(row, bytes):
+        raise ValueError(f"prompt {row!r}: {PROMPTS} would be accepted")
+    wrong = next((token for token in row if not isinstance(token, Integral) or isinstance(token, bool)), None)
+    if wrong is not None:
+        raise ValueError(f"token id {wrong!r}: expected a whole number")
+    return [int(token) for token in row]
+
+
 def _dtype(dtype: str | torch.dtype) -> torch.dtype:
-    if isinstance(dtype, torch.dtype):
+    if isinstance(dtype, torch.dtype) and dtype.is_floating_point:
         return dtype
-    if dtype not in DTYPES:
+    if not isinstance(dtype, str) or dtype not in DTYPES:
         raise ConfigError(f"dtype = {dtype!r}: expected 'auto', {', '.join(map(repr, DTYPES))}")
     return DTYPES[dtype]
 
@@ -317,7 +344,7 @@ def _device(device: str | torch.device) -> torch.device:
         return torch.device(next(iter(accelerators), "cpu"))
     try:
         found = torch.device(device)
-    except RuntimeError:
+    except (RuntimeError, TypeError):
         found = torch.device("meta")
     missing = found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count()
     if found.type not in ("cpu", *accelerators) or missing:

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from lampe.config import FiniteModel
+from lampe.errors import NotFiniteError
 
 GREEDY = 1e-5
 """Below this temperature the most likely token is taken: logits over it would not be finite."""
@@ -72,7 +73,17 @@ class Sampler:
             self._generator = torch.Generator().manual_seed(sampling.seed)
 
     def choose(self, logits: Tensor) -> int:
-        """The next token id, from logits [vocab_size]."""
+        """The next token id, from logits [vocab_size].
+
+        Raises:
+            NotFiniteError: the largest is no finite number.
+        """
+        largest = logits.max()
+        if not largest.isfinite():
+            raise NotFiniteError(
+                f"the largest logit is {float(largest)}, so there is no next token: the weights are damaged, or they "
+                f"overflow {logits.dtype}, where dtype = 'bfloat16' or 'float32' has room"
+            )
         logits = logits.float().cpu()
         if self.sampling.repetition_penalty != 1:
             logits = penalise(logits, self._seen, self.sampling.repetition_penalty)

@@ -8,8 +8,8 @@ import shutil
 import pytest
 import torch
 
-from lampe import LLM, LaMPE, Llama3, RoPE, Sampling, YaRN
-from lampe.errors import CheckpointError, ConfigError, TokenizerError, UnknownNameError
+from lampe import LLM, LaMPE, Llama3, RoPE, Sampling, SelfExtend, YaRN
+from lampe.errors import CheckpointError, ConfigError, NotFiniteError, TokenizerError, UnknownNameError
 from lampe.testing import ROPE
 from lampe.testing.decoding import small_model
 from lampe.tokenizers.files import TokenizerFiles
@@ -166,6 +166,24 @@ def test_a_model_saved_over_another_has_nothing_of_it(llm, tmp_path):
     assert not (tmp_path / "chat_template.jinja").exists()
 
 
+def test_a_model_without_a_tokenizer_leaves_none_of_another(llm, folder, tmp_path):
+    llm.save(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    LLM.load(tmp_path, tokenizer=False, device="cpu").save(tmp_path)
+    assert (tmp_path / "tokenizer.json").exists()
+    llm.save(tmp_path)
+    assert not (tmp_path / "tokenizer.json").exists()
+
+
+def test_logits_that_are_no_numbers_end_in_a_sentence(folder):
+    broken = LLM.load(folder, tokenizer=False, device="cpu")
+    with torch.no_grad():
+        broken.model.model.norm.weight.fill_(torch.inf)
+    for sampling in ({}, {"temperature": 0.8}):
+        with pytest.raises(NotFiniteError, match=r"the largest logit is (inf|nan), so there is no next token.*float32"):
+            broken.generate([1, 2], max_new_tokens=2, **sampling)
+
+
 def test_dtypes(folder):
     for dtype in ("bfloat16", torch.bfloat16):
         half = LLM.load(folder, tokenizer=False, dtype=dtype, device="cpu")
@@ -181,8 +199,11 @@ def test_what_is_refused_before_the_weights_are_read(folder, tmp_path):
         LLM.load(broken, positional="lamp")
     with pytest.raises(ConfigError, match="device = 'abacus': expected one of those of this machine: auto, cpu"):
         LLM.load(broken, device="abacus")
-    with pytest.raises(ConfigError, match="dtype = 'int4': expected 'auto', 'float32', 'bfloat16', 'float16'"):
-        LLM.load(broken, dtype="int4")
+    with pytest.raises(ConfigError, match="device = 'None': expected one of those of this machine: auto, cpu"):
+        LLM.load(broken, device=None)
+    for dtype, said in (("int4", "'int4'"), (torch.int8, "torch.int8")):
+        with pytest.raises(ConfigError, match=f"dtype = {said}: expected 'auto', 'float32', 'bfloat16', 'float16'"):
+            LLM.load(broken, dtype=dtype)
     with pytest.raises(TokenizerError, match="broken"):
         LLM.load(broken, dtype="float32")
     with pytest.raises(CheckpointError, match="truncated or no safetensors file"):
@@ -212,6 +233,29 @@ def test_what_is_refused_before_the_weights_are_read(folder, tmp_path):
         (lambda llm: llm.chat([{"role": "user", "content": "hi"}]), TokenizerError, "needs a tokenizer"),
         (lambda llm: llm.generate([1], tokens=3), ConfigError, "unknown field 'tokens'"),
         (lambda llm: llm.logits([1, 2]), ValueError, r"ids \[2\]: expected \[batch, length\]"),
+        (lambda llm: llm.logits([[1.7, 2.2]]), ValueError, r"ids of torch.float32: expected whole numbers"),
+        (lambda llm: llm.generate([[1.7, 2]]), ValueError, "token id 1.7: expected a whole number"),
+        (lambda llm: llm.generate([1.5, 2.0]), ValueError, "token id 1.5: expected a whole number"),
+        (lambda llm: llm.generate(torch.tensor([1.0])), ValueError, "token id 1.0: expected a whole number"),
+        (lambda llm: llm.generate([True]), ValueError, "token id True: expected a whole number"),
+        (
+            lambda llm: llm.generate([{"role": "user", "content": "x"}]),
+            ValueError,
+            "a message .*: LLM.chat takes those",
+        ),
+        (
+            lambda llm: llm.generate({"role": "user"}),
+            ValueError,
+            "prompt {'role': 'user'}: a text, token ids, or a list",
+        ),
+        (lambda llm: llm.generate(None), ValueError, "prompt None: a text, token ids, or a list of either"),
+        (lambda llm: llm.generate([None]), ValueError, "prompt None: a text, token ids, or a list of either"),
+        (lambda llm: llm.generate(b"x"), ValueError, "prompt b'x': a text, token ids, or a list of either"),
+        (
+            lambda llm: llm.with_positional(SelfExtend(length="total")).generate([1], max_new_tokens=2**24),
+            ConfigError,
+            "max_new_tokens = 16777216: length = 'total' plans for the prompt and all of them",
+        ),
         (lambda llm: llm.with_positional({"kind": "yarn", "faktor": 2}), ConfigError, r"did you mean 'factor'\?"),
     ],
 )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lampe.cli.console import spinner
+from lampe.cli.specs import parse_setting
 from lampe.generation import Piece
 from lampe.llm import LLM
 from lampe.registry import validate
@@ -40,9 +41,14 @@ def tokenizer_of(llm: LLM) -> Tokenizer:
     return llm.tokenizer
 
 
-def chat_ids(llm: LLM, messages: list[Message]) -> list[int]:
-    """The conversation through the checkpoint's chat template, up to where the assistant begins."""
-    return tokenizer_of(llm).encode_chat(messages, add_generation_prompt=True)
+def chat_ids(llm: LLM, messages: list[Message], variables: Sequence[str] | None) -> list[int]:
+    """The conversation through the checkpoint's chat template, up to where the assistant begins.
+
+    Args:
+        variables: what else the template reads, as "name=value".
+    """
+    stated = dict(map(parse_setting, variables or ()))
+    return tokenizer_of(llm).encode_chat(messages, add_generation_prompt=True, **stated)
 
 
 def answer(

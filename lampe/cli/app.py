@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -33,6 +34,8 @@ class LampeGroup(TyperGroup):
         **extra: Any,
     ) -> Any:
         """Run the command line; `LAMPE_TRACEBACK=1` lets errors through."""
+        if isinstance(sys.stdout, io.TextIOWrapper):  # a model may write what the terminal's encoding lacks
+            sys.stdout.reconfigure(errors="replace")
         try:
             with dim_warnings():
                 code = super().main(args, prog_name or "lampe", complete_var, False, windows_expand_args, **extra)

@@ -22,7 +22,7 @@ from lampe.cli.options import load_llm
 from lampe.errors import ConfigError, MissingExtraError
 from lampe.evaluation import Budget, pair_cost
 from lampe.evaluation.compare import Store
-from lampe.files import write_whole
+from lampe.files import expanded, write_whole
 from lampe.positional import Profile
 from lampe.positional.profile import BESIDE, Measured
 from lampe.registry import validate
@@ -89,7 +89,9 @@ def calibrate_command(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Of losses, profile and pictures. Default: out/calibrate-NAME."),
+        typer.Option(
+            parser=expanded, metavar="FOLDER", help="Of losses, profile and pictures. Default: out/calibrate-NAME."
+        ),
     ] = None,
     install: Annotated[
         bool, typer.Option("--install", help=f"Also write {BESIDE} beside the checkpoint, where LaMPE finds it.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import typer
@@ -26,6 +26,7 @@ def chat(
     system: Annotated[
         str | None, typer.Option(metavar="TEXT", help="The system message that the conversation begins with.")
     ] = None,
+    variables: options.Variables = None,
     positional: options.Positional = None,
     settings: options.Settings = None,
     for_length: options.ForLength = None,
@@ -70,10 +71,10 @@ def chat(
     llm = load_llm(
         checkpoint, positional=method, for_length=for_length, dtype=dtype, device=device, attention=attention
     )
-    _converse(llm, rules, system, llm.session(exact=reread))
+    _converse(llm, rules, system, variables, llm.session(exact=reread))
 
 
-def _converse(llm: LLM, rules: Sampling, system: str | None, session: Session) -> None:
+def _converse(llm: LLM, rules: Sampling, system: str | None, variables: Sequence[str] | None, session: Session) -> None:
     opening: list[Message] = [] if system is None else [Message(role="system", content=system)]
     messages = list(opening)
     for line in _lines():
@@ -85,7 +86,7 @@ def _converse(llm: LLM, rules: Sampling, system: str | None, session: Session) -
             stderr.print("(a new conversation)", style="dim")
         elif line:
             messages.append(Message(role="user", content=line))
-            reply = answer(llm, chat_ids(llm, messages), rules, stream=True, session=session)
+            reply = answer(llm, chat_ids(llm, messages, variables), rules, stream=True, session=session)
             messages.append(Message(role="assistant", content=reply.text))
 
 

@@ -24,7 +24,7 @@ from lampe.evaluation.compare.pictures import draw
 from lampe.evaluation.compare.report import Report
 from lampe.evaluation.compare.run import pace
 from lampe.evaluation.compare.tables import tables
-from lampe.files import write_whole
+from lampe.files import expanded, write_whole
 
 HERE = "local"
 ADDRESS = re.compile(rf"auto|{HERE}|ray://.+|\S+:\d+")
@@ -37,7 +37,8 @@ LEARNED_FROM = 64
 def compare(
     experiment: Annotated[Path, typer.Argument(metavar="FILE", help="The experiment, a YAML or JSON file.")],
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Of the results. Default: out/NAME for NAME.yaml.")
+        Path | None,
+        typer.Option(parser=expanded, metavar="FOLDER", help="Of the results. Default: out/NAME for NAME.yaml."),
     ] = None,
     minutes: Annotated[
         float | None, typer.Option(metavar="N", min=0, help="Begin nothing that would end later; run again to go on.")

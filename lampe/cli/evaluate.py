@@ -20,6 +20,7 @@ from lampe.config import PositionalConfig
 from lampe.errors import ConfigError, MissingExtraError
 from lampe.evaluation import Perplexity, Record, Runner, Sample, evaluate, read_text, summarise, table, write_json
 from lampe.evaluation.compare.experiment import CHECKPOINT_METHOD
+from lampe.files import expanded
 from lampe.llm import LLM
 
 app = typer.Typer(
@@ -68,7 +69,8 @@ def perplexity(
     places: Annotated[int, typer.Option(metavar="N", help="Places of the text at which contexts end.")] = 3,
     last: Annotated[int, typer.Option(metavar="N", help="Score the last N tokens of each context.")] = 256,
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Write perplexity.json and perplexity.png there.")
+        Path | None,
+        typer.Option(parser=expanded, metavar="FOLDER", help="Write perplexity.json and perplexity.png there."),
     ] = None,
     as_json: options.Json = False,
     dtype: options.Dtype = "auto",

@@ -13,6 +13,7 @@ from lampe.cli.answering import answer, chat_ids, sampling_rules, tokenizer_of
 from lampe.cli.console import print_json
 from lampe.cli.options import load_llm, positional_config
 from lampe.errors import ConfigError
+from lampe.files import expanded
 from lampe.tokenizers import Message
 
 
@@ -22,11 +23,12 @@ def generate(
         str | None, typer.Argument(metavar="PROMPT|-", show_default=False, help="The text; - reads standard input.")
     ] = None,
     prompt_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Read the prompt from a UTF-8 file instead.")
+        Path | None, typer.Option(parser=expanded, metavar="FILE", help="Read the prompt from a UTF-8 file instead.")
     ] = None,
     chat: Annotated[
         bool, typer.Option("--chat", help="Put the prompt through the checkpoint's chat template.")
     ] = False,
+    variables: options.Variables = None,
     as_json: options.Json = False,
     positional: options.Positional = None,
     settings: options.Settings = None,
@@ -60,12 +62,17 @@ def generate(
         seed=seed,
         stop=stop,
     )
+    if variables and not chat:
+        raise ConfigError(f"--variable {variables[0]} needs --chat: it is read by the chat template")
     method = positional_config(positional, settings)
     text = _read_prompt(prompt, prompt_file)
     llm = load_llm(
         checkpoint, positional=method, for_length=for_length, dtype=dtype, device=device, attention=attention
     )
-    ids = chat_ids(llm, [Message(role="user", content=text)]) if chat else tokenizer_of(llm).encode_prompt(text)
+    if chat:
+        ids = chat_ids(llm, [Message(role="user", content=text)], variables)
+    else:
+        ids = tokenizer_of(llm).encode_prompt(text)
     result = answer(llm, ids, rules, stream=not as_json, at_start=chat)
     if as_json:
         print_json(

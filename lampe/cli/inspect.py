@@ -16,6 +16,7 @@ from lampe.cli.options import positional_config
 from lampe.cli.specs import spec_text
 from lampe.config import RopeConfig
 from lampe.errors import ConfigError
+from lampe.files import expanded
 from lampe.inspection import PlanFacts, plan_facts, save_picture
 from lampe.inspection.picture import check_picture_path
 from lampe.positional import PositionalEncoding, create
@@ -42,7 +43,9 @@ def inspect(
         bool, typer.Option("--all", help="Every method, set for N tokens; --out draws the gallery.")
     ] = False,
     for_length: options.ForLength = None,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw a picture: .png, .pdf or .svg.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(parser=expanded, metavar="FILE", help="Draw a picture: .png, .pdf or .svg.")
+    ] = None,
     as_json: options.Json = False,
     checkpoint: Annotated[
         str | None,

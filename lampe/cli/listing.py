@@ -17,7 +17,7 @@ from lampe.errors import UnknownNameError, closest
 from lampe.inspection import MethodOverview, overview
 from lampe.models import registry as families
 from lampe.positional import registry as methods
-from lampe.positional.base import FAMILIES
+from lampe.positional.base import FAMILIES, LONGEST
 from lampe.registry import Entry, Registry
 
 FIGURES = ("reach", "for 2 L", "for 4 L", "rotated")
@@ -37,7 +37,10 @@ def list_registered(
         ),
     ] = False,
     window: Annotated[
-        int, typer.Option(metavar="L", min=64, help="Trained window that --verbose reckons with, in tokens.")
+        int,
+        typer.Option(
+            metavar="L", min=64, max=LONGEST // 8, help="Trained window that --verbose reckons with, in tokens."
+        ),
     ] = 8192,
     as_json: options.Json = False,
 ) -> None:

@@ -84,6 +84,12 @@ Stop = Annotated[
     list[str] | None,
     typer.Option(metavar="TEXT", rich_help_panel=SAMPLING, help="End the answer before this text; repeatable."),
 ]
+Variables = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--variable", metavar="NAME=VALUE", help="What the chat template reads, e.g. enable_thinking=false; repeatable."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from lampe.digest import code_digest
-from lampe.errors import TokenizerError
-from lampe.evaluation.base import Record, Sample, Setting, Task
+from lampe.errors import ConfigError, TokenizerError
+from lampe.evaluation.base import Outcome, Record, Sample, Setting, Task
 from lampe.evaluation.budget import Budget, Work
 from lampe.generation import generate, room
 from lampe.llm import LLM, PositionalSpec
@@ -65,9 +65,15 @@ class Runner:
         return self.llm.tokenizer
 
     def run(self, sample: Sample) -> Record:
-        """Measure a sample."""
+        """Measure a sample.
+
+        Raises:
+            ConfigError: the task's `measure` returns no `Outcome`.
+        """
         began = time.perf_counter()
         outcome = sample.task.measure(self, sample)
+        if not isinstance(outcome, Outcome):
+            raise ConfigError(f"task {sample.task.name!r}: measure returns {outcome!r}; an Outcome would be accepted")
         return Record(
             name=sample.task.name,
             task=sample.task.config.model_dump(mode="json"),
@@ -119,7 +125,16 @@ class Runner:
         return [piece.token for piece in pieces if piece.token is not None]
 
     def answer(self, sample: Sample) -> str:
-        """The text that the model makes of a sample's prompt."""
+        """The text that the model makes of a sample's prompt.
+
+        Raises:
+            ConfigError: the sample leaves no room for an answer.
+        """
+        if sample.new_tokens < 1:
+            raise ConfigError(
+                f"task {sample.task.name!r}: new_tokens = {sample.new_tokens} leaves no room for an answer; at least 1 "
+                "would be accepted"
+            )
         return self.tokenizer.decode(self.generate(sample.ids, sample.new_tokens, shared=sample.shared))
 
     def forget(self) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +107,41 @@ def test_chat_goes_through_the_template(lampe: Lampe, checkpoint: Path, llm: LLM
     assert document["text"] == llm.chat([{"role": "user", "content": PROMPT}], max_new_tokens=12)
     opened = f"<|im_start|>user\n{PROMPT}<|im_end|>\n<|im_start|>assistant\n"
     assert document["prompt_tokens"] == len(llm.tokenizer.encode(opened, parse_special=True))
+
+
+def test_variables_reach_the_chat_template(lampe: Lampe, checkpoint: Path, llm: LLM, tmp_path: Path) -> None:
+    shutil.copytree(checkpoint, tmp_path / "thinking")
+    (tmp_path / "thinking" / "chat_template.jinja").write_text(
+        "{{ messages[-1].content }}{% if enable_thinking is false %} At once:{% endif %}"
+    )
+    tokens = {}
+    for stated in ([], ["--variable", "enable_thinking=false"]):
+        result = lampe("generate", tmp_path / "thinking", PROMPT, "--chat", "-n", 4, "--json", *stated)
+        document = json.loads(result.stdout)
+        tokens[bool(stated)] = document["prompt_tokens"]
+        said = {"enable_thinking": False} if stated else None
+        model = LLM.load(tmp_path / "thinking", device="cpu")
+        messages = [{"role": "user", "content": PROMPT}]
+        assert document["text"] == model.chat(messages, max_new_tokens=4, variables=said)
+    assert tokens[True] == tokens[False] + len(llm.tokenizer.encode(" At once:", add_special=False))
+    refused = lampe("generate", checkpoint, PROMPT, "--variable", "x=1")
+    assert (refused.exit_code, refused.stderr) == (
+        2,
+        "error: --variable x=1 needs --chat: it is read by the chat template\n",
+    )
+
+
+def test_what_the_terminal_cannot_write_is_replaced(checkpoint: Path, llm: LLM) -> None:
+    process = subprocess.run(
+        [sys.executable, "-m", "lampe", "generate", str(checkpoint), PROMPT, "-n", "12", "--device", "cpu"],
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONIOENCODING": "ascii"},
+        timeout=120,
+    )
+    expected = llm.generate(PROMPT, max_new_tokens=12)
+    assert not expected.isascii()
+    assert (process.returncode, process.stderr) == (0, b"")
+    assert process.stdout.decode().rstrip("\n") == expected.encode("ascii", "replace").decode().rstrip("\n")
 
 
 def test_dtype_and_attention_reach_the_model(lampe: Lampe, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lampe.errors import TokenizerError
+from lampe.errors import ConfigError, TokenizerError
 from lampe.evaluation import Passkey, Perplexity, Record, Runner, evaluate, run_blocks
+from lampe.evaluation.base import Outcome
 from lampe.evaluation.runner import block_work
 from lampe.llm import LLM
 from lampe.models.transformer import Transformer
@@ -153,3 +154,21 @@ def test_one_method_keeps_its_cache_at_a_time(tiny, text):
 def test_a_model_without_a_tokenizer(tiny, text):
     with pytest.raises(TokenizerError, match="this model was made without a tokenizer"):
         next(evaluate(LLM(tiny[0].model), {"RoPE": "rope"}, Perplexity(text=text), (300,)))
+
+
+@pytest.mark.parametrize(
+    ("measure", "message"),
+    [
+        (lambda runner, sample: 0.5, "task 'passkey': measure returns 0.5; an Outcome would be accepted"),
+        (
+            lambda runner, sample: Outcome(1.0, runner.answer(replace(sample, new_tokens=0))),
+            "task 'passkey': new_tokens = 0 leaves no room for an answer",
+        ),
+    ],
+)
+def test_what_a_task_measures_is_checked(tiny, text, monkeypatch, measure, message):
+    task = Passkey(text=text, places=1, keys=1, depths=(0.5,))
+    (sample,) = task.samples(tiny[0].tokenizer, (200,))
+    monkeypatch.setattr(task, "measure", measure)
+    with pytest.raises(ConfigError, match=message):
+        Runner(tiny[0], "x").run(sample)
