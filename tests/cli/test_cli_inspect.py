@@ -148,3 +148,9 @@ def test_fields_for_a_length(lampe: Lampe) -> None:
     assert text.startswith("self-extend:group=16:window=512 at 100 tokens")
     kept = lampe("inspect", "self-extend:group=3", "-n", 100, "--for-length", 32768).stdout
     assert kept.startswith("self-extend:group=3 at 100 tokens")
+
+
+def test_a_picture_in_the_home_folder(lampe: Lampe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert lampe("inspect", "rope", "--length", 64, "--out=~/map.png").exit_code == 0
+    assert (tmp_path / "map.png").is_file()
