@@ -33,8 +33,8 @@ class YaRNOptions(PositionalConfig):
 
     @model_validator(mode="after")
     def _ordered(self) -> YaRNOptions:
-        if self.beta_fast <= self.beta_slow:
-            raise ValueError(f"beta_fast = {self.beta_fast} must exceed beta_slow = {self.beta_slow}")
+        if self.beta_fast < self.beta_slow:
+            raise ValueError(f"beta_fast = {self.beta_fast} must not be below beta_slow = {self.beta_slow}")
         return self
 
 

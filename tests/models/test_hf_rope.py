@@ -110,6 +110,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"rope_scaling": {"type": "longrope", **LONGROPE, "long_factor": [1.0]}}, "long_factor holds 1 factors.*needs 4"),
     ({"rope_scaling": {"type": "linear", "factor": 0.5}}, "factor = 0.5: input should be greater than or equal to 1"),
     ({"rope_scaling": {"type": "linear", "factor": "x"}}, "factor = 'x': input should be a valid number"),
+    (
+        {"rope_scaling": {"type": "yarn", **YARN, "beta_slow": 33}},
+        "beta_fast = 32.0 must not be below beta_slow = 33.0",
+    ),
     ({"rope_scaling": "linear"}, "rope_scaling = 'linear': an object or null would be accepted"),
     ({"rope_theta": 1e4, "rope_parameters": {"rope_theta": 1e6}}, "rope_parameters says rope_theta = 1000000.0"),
     ({"rope_theta": "1e4"}, "rope_theta = '1e4': input should be a valid number"),
@@ -139,7 +143,9 @@ def test_a_method_that_no_file_can_state_is_not_written() -> None:
 
 NUMBER = st.floats(1.0, 64.0)
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
-    **dict.fromkeys(("factor", "attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim"), NUMBER),
+    **dict.fromkeys(("factor", "attention_factor", "mscale", "mscale_all_dim"), NUMBER),
+    "beta_fast": st.floats(32.0, 64.0),
+    "beta_slow": st.floats(1.0, 32.0),
     "truncate": st.booleans(),
     "low_freq_factor": st.floats(1.0, 3.0),
     "high_freq_factor": st.floats(4.0, 8.0),

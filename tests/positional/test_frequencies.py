@@ -291,7 +291,7 @@ def test_a_scaling_that_moves_positions_is_refused(scaling):
 
 @pytest.mark.parametrize("kind", [YaRN, DynamicYaRN])
 def test_the_ramp_of_yarn_is_not_turned_round(kind):
-    with pytest.raises(ConfigError, match=r"beta_fast = 1\.0 must exceed beta_slow = 32\.0"):
+    with pytest.raises(ConfigError, match=r"beta_fast = 1\.0 must not be below beta_slow = 32\.0"):
         kind(beta_fast=1, beta_slow=32)
     with pytest.raises(ConfigError, match=r"mscale = -10: input should be greater than or equal to 0"):
         kind(mscale=-10, mscale_all_dim=1)
