@@ -30,10 +30,12 @@ def write_whole(path: str | Path, content: str | bytes) -> Path:
     return path
 
 
-def is_lfs_pointer(path: Path) -> bool:
-    """Whether Git LFS left a pointer where the file should be."""
+def lfs_pointer(path: Path) -> str | None:
+    """A sentence where Git LFS left a pointer in the place of the file, else None."""
     with path.open("rb") as file:
-        return file.read(len(_LFS_POINTER)) == _LFS_POINTER
+        if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
+            return f"{path} is a Git LFS pointer, not the file itself; run `git lfs pull`"
+    return None
 
 
 def expanded(path: str | os.PathLike[str]) -> Path:

@@ -27,6 +27,7 @@ from lampe.registry import validate
 from lampe.sampling import Sampling
 from lampe.session import Session
 from lampe.tokenizers import Message, Tokenizer, load_tokenizer
+from lampe.tokenizers.chat import checked_variables
 from lampe.tokenizers.files import TokenizerFiles
 
 PositionalSpec = str | Mapping[str, Any] | BaseModel | PositionalEncoding | type[PositionalEncoding] | None
@@ -154,7 +155,7 @@ class LLM:
         if self.tokenizer is not None:
             self.tokenizer.save(path)
         elif origin is None or path.resolve() != Path(origin.folder).resolve():
-            TokenizerFiles(path, {}).write(path)
+            TokenizerFiles(path, {}).write(path)  # removes those of another checkpoint
         self._save_profile(path)
 
     def _save_profile(self, folder: Path) -> None:
@@ -259,11 +260,21 @@ class LLM:
             session = self.session()
         elif session.engine is not self.engine or session.tokenizer is not self.tokenizer:
             raise ValueError("the session belongs to another model or method; `session()` of this one makes its own")
-        ids = self._tokenizer.encode_chat(messages, add_generation_prompt=True, **(variables or {}))
+        ids = self.chat_ids(messages, variables)
         rules = validate(Sampling, sampling, "chat")
         pieces = session.generate(ids, rules, at_start=True)
         text = (piece.text for piece in pieces if piece.text)
         return text if stream else "".join(text)
+
+    def chat_ids(
+        self, messages: Sequence[Message | Mapping[str, Any]], variables: Mapping[str, Any] | None = None
+    ) -> list[int]:
+        """A conversation through the chat template, up to where the assistant begins; arguments as in `chat`.
+
+        Raises:
+            TokenizerError: there is no tokenizer or no chat template, or it refuses messages or variables.
+        """
+        return self._tokenizer.encode_chat(messages, **checked_variables(variables))
 
     def session(self, *, exact: bool = False) -> Session:
         """A growing sequence of token ids that keeps its keys and values from prompt to prompt.
@@ -282,10 +293,7 @@ class LLM:
 
     def _prompts(self, prompt: Any) -> tuple[bool, bool, list[list[int]]]:
         """Whether there are many prompts, whether they are text, and their ids."""
-        if hasattr(prompt, "tolist"):
-            prompt = prompt.tolist()
-        if not isinstance(prompt, str | Sequence) or isinstance(prompt, bytes):
-            raise ValueError(f"prompt {prompt!r}: {PROMPTS} would be accepted")
+        prompt = _listed(prompt)
         if not isinstance(prompt, str) and len(prompt) == 0:
             raise ValueError(f"there is no prompt: {PROMPTS} would be accepted")
         many = not isinstance(prompt, str) and not isinstance(prompt[0], Real)
@@ -317,16 +325,22 @@ def bind(positional: PositionalSpec, config: ModelConfig) -> PositionalEncoding:
 
 def _ids(row: Any) -> list[int]:
     """The token ids of a prompt that is no text."""
-    if hasattr(row, "tolist"):
-        row = row.tolist()
     if isinstance(row, Mapping):
         raise ValueError(f"prompt {row!r} is a message of a conversation: LLM.chat takes those")
-    if not isinstance(row, Sequence) or isinstance(row, bytes):
-        raise ValueError(f"prompt {row!r}: {PROMPTS} would be accepted")
-    wrong = next((token for token in row if not isinstance(token, Integral) or isinstance(token, bool)), None)
+    tokens = _listed(row)
+    wrong = next((token for token in tokens if not isinstance(token, Integral) or isinstance(token, bool)), None)
     if wrong is not None:
         raise ValueError(f"token id {wrong!r}: expected a whole number")
-    return [int(token) for token in row]
+    return [int(token) for token in tokens]
+
+
+def _listed(prompt: Any) -> Any:
+    """A text as it is; anything else, tensors too, as a sequence."""
+    if hasattr(prompt, "tolist"):
+        prompt = prompt.tolist()
+    if not isinstance(prompt, Sequence) or isinstance(prompt, bytes):
+        raise ValueError(f"prompt {prompt!r}: {PROMPTS} would be accepted")
+    return prompt
 
 
 def _dtype(dtype: str | torch.dtype) -> torch.dtype:

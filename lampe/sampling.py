@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import torch
@@ -78,13 +79,13 @@ class Sampler:
         Raises:
             NotFiniteError: the largest is no finite number.
         """
-        largest = logits.max()
-        if not largest.isfinite():
+        dtype, logits = logits.dtype, logits.float().cpu()
+        largest = float(logits.max())
+        if not math.isfinite(largest):
             raise NotFiniteError(
-                f"the largest logit is {float(largest)}, so there is no next token: the weights are damaged, or they "
-                f"overflow {logits.dtype}, where dtype = 'bfloat16' or 'float32' has room"
+                f"the largest logit is {largest}, so there is no next token: the weights are damaged, or they overflow "
+                f"{dtype}, where dtype = 'bfloat16' or 'float32' has room"
             )
-        logits = logits.float().cpu()
         if self.sampling.repetition_penalty != 1:
             logits = penalise(logits, self._seen, self.sampling.repetition_penalty)
         if self.sampling.temperature < GREEDY:

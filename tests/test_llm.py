@@ -232,6 +232,7 @@ def test_what_is_refused_before_the_weights_are_read(folder, tmp_path):
         (lambda llm: llm.logits([[1, 2]], last=3), ValueError, "last = 3: expected 1 to 2"),
         (lambda llm: llm.chat([{"role": "user", "content": "hi"}]), TokenizerError, "needs a tokenizer"),
         (lambda llm: llm.generate([1], tokens=3), ConfigError, "unknown field 'tokens'"),
+        (lambda llm: llm.generate(torch.tensor(1)), ValueError, "prompt 1: a text, token ids, or a list of either"),
         (lambda llm: llm.logits([1, 2]), ValueError, r"ids \[2\]: expected \[batch, length\]"),
         (lambda llm: llm.logits([[1.7, 2.2]]), ValueError, r"ids of torch.float32: expected whole numbers"),
         (lambda llm: llm.generate([[1.7, 2]]), ValueError, "token id 1.7: expected a whole number"),

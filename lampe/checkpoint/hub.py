@@ -11,6 +11,8 @@ from lampe.checkpoint.folder import INDEX, WEIGHTS, weight_map, why_no_weights
 from lampe.errors import CheckpointError, MissingExtraError
 from lampe.files import expanded
 from lampe.positional.profile import BESIDE
+from lampe.tokenizers.files import MORE_TEMPLATES
+from lampe.tokenizers.files import NAMES as TOKENIZER_FILES
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 WANTED = [
@@ -18,16 +20,10 @@ WANTED = [
     "generation_config.json",
     WEIGHTS,
     INDEX,
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "chat_template.jinja",
-    "additional_chat_templates/*.jinja",
-    "vocab.json",
+    *TOKENIZER_FILES,
+    f"{MORE_TEMPLATES}/*.jinja",
+    "vocab.json",  # not read, like merges.txt: where there is nothing else, the tokenizer says why they do not do
     "merges.txt",
-    "qwen.tiktoken",
     BESIDE,
 ]
 """What a checkpoint needs, the shards that its index names aside: repositories hold the weights in other forms too."""
@@ -94,7 +90,7 @@ def _download(name: str, *, revision: str | None, cache_dir: str | os.PathLike[s
         return fetched(commit, [escape(shard) for shard in set(weight_map(folder / INDEX).values())])
     try:
         names = [] if offline else HfApi().list_repo_files(name, revision=commit)
-    except Exception:  # as above
+    except Exception:  # as above; what the folder lacks is said by whoever reads it
         names = []
     if names:
         raise CheckpointError(why_no_weights(repr(name), names, "download one and `lampe convert` it"))

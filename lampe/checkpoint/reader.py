@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from lampe.checkpoint.folder import INDEX, checkpoint_folder, few, weight_files
 from lampe.errors import CheckpointError
-from lampe.files import is_lfs_pointer
+from lampe.files import lfs_pointer
 
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F64": torch.float64}
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
@@ -114,11 +114,8 @@ def open_weights(folder: str | os.PathLike[str]) -> Iterator[dict[str, StoredTen
             try:
                 file = stack.enter_context(safe_open(shard, framework="pt", device="cpu"))
             except SafetensorError as error:
-                if is_lfs_pointer(shard):
-                    raise CheckpointError(
-                        f"{shard} is a Git LFS pointer, not the file itself; run `git lfs pull`"
-                    ) from None
-                raise CheckpointError(f"{shard} is truncated or no safetensors file: {error}") from None
+                reason = lfs_pointer(shard) or f"{shard} is truncated or no safetensors file: {error}"
+                raise CheckpointError(reason) from None
             except OSError as error:
                 raise CheckpointError(f"{shard} cannot be opened: {error}") from None
             names = set(file.keys())

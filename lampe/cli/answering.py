@@ -14,7 +14,8 @@ from lampe.llm import LLM
 from lampe.registry import validate
 from lampe.sampling import Sampling
 from lampe.session import Session, shared_prefix
-from lampe.tokenizers import Message, Tokenizer
+from lampe.tokenizers import Tokenizer
+from lampe.tokenizers.chat import checked_variables
 
 
 @dataclass
@@ -41,14 +42,13 @@ def tokenizer_of(llm: LLM) -> Tokenizer:
     return llm.tokenizer
 
 
-def chat_ids(llm: LLM, messages: list[Message], variables: Sequence[str] | None) -> list[int]:
-    """The conversation through the checkpoint's chat template, up to where the assistant begins.
+def template_variables(stated: Sequence[str] | None) -> dict[str, Any]:
+    """What --variable says, each as "name=value"; checked before a checkpoint is loaded.
 
-    Args:
-        variables: what else the template reads, as "name=value".
+    Raises:
+        LampeError: one is no such pair, or has a name that says how the conversation itself is written.
     """
-    stated = dict(map(parse_setting, variables or ()))
-    return tokenizer_of(llm).encode_chat(messages, add_generation_prompt=True, **stated)
+    return checked_variables(dict(map(parse_setting, stated or ())))
 
 
 def answer(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Sequence
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
 
 import typer
 
 from lampe.cli import options
-from lampe.cli.answering import answer, chat_ids, sampling_rules
+from lampe.cli.answering import answer, sampling_rules, template_variables
 from lampe.cli.console import stderr
 from lampe.cli.options import load_llm, positional_config
 from lampe.llm import LLM
@@ -67,14 +67,15 @@ def chat(
         seed=seed,
         stop=stop,
     )
+    stated = template_variables(variables)
     method = positional_config(positional, settings)
     llm = load_llm(
         checkpoint, positional=method, for_length=for_length, dtype=dtype, device=device, attention=attention
     )
-    _converse(llm, rules, system, variables, llm.session(exact=reread))
+    _converse(llm, rules, system, stated, llm.session(exact=reread))
 
 
-def _converse(llm: LLM, rules: Sampling, system: str | None, variables: Sequence[str] | None, session: Session) -> None:
+def _converse(llm: LLM, rules: Sampling, system: str | None, variables: Mapping[str, Any], session: Session) -> None:
     opening: list[Message] = [] if system is None else [Message(role="system", content=system)]
     messages = list(opening)
     for line in _lines():
@@ -86,7 +87,7 @@ def _converse(llm: LLM, rules: Sampling, system: str | None, variables: Sequence
             stderr.print("(a new conversation)", style="dim")
         elif line:
             messages.append(Message(role="user", content=line))
-            reply = answer(llm, chat_ids(llm, messages, variables), rules, stream=True, session=session)
+            reply = answer(llm, llm.chat_ids(messages, variables), rules, stream=True, session=session)
             messages.append(Message(role="assistant", content=reply.text))
 
 

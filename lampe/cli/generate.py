@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lampe.cli import options
-from lampe.cli.answering import answer, chat_ids, sampling_rules, tokenizer_of
+from lampe.cli.answering import answer, sampling_rules, template_variables, tokenizer_of
 from lampe.cli.console import print_json
 from lampe.cli.options import load_llm, positional_config
 from lampe.errors import ConfigError
@@ -64,15 +64,14 @@ def generate(
     )
     if variables and not chat:
         raise ConfigError(f"--variable {variables[0]} needs --chat: it is read by the chat template")
+    stated = template_variables(variables)
     method = positional_config(positional, settings)
     text = _read_prompt(prompt, prompt_file)
     llm = load_llm(
         checkpoint, positional=method, for_length=for_length, dtype=dtype, device=device, attention=attention
     )
-    if chat:
-        ids = chat_ids(llm, [Message(role="user", content=text)], variables)
-    else:
-        ids = tokenizer_of(llm).encode_prompt(text)
+    messages = [Message(role="user", content=text)]
+    ids = llm.chat_ids(messages, stated) if chat else tokenizer_of(llm).encode_prompt(text)
     result = answer(llm, ids, rules, stream=not as_json, at_start=chat)
     if as_json:
         print_json(

@@ -197,7 +197,7 @@ class PositionalEncoding:
             length=length,
             inv_freq=inv_freq,
             regions=regions,
-            temperature=self._chosen_temperature(temperature),
+            temperature=self._chosen_temperature(temperature, length),
             log_n_window=self.window if self.config.log_n else None,
         )
 
@@ -206,12 +206,12 @@ class PositionalEncoding:
         found, wanted = self.frequencies(length), self.rope.dim // 2
         if not (isinstance(found, tuple) and len(found) == 2):
             raise PlanError(
-                f"{self.name}: frequencies returns {_kind(found)}; (inv_freq, temperature) would be accepted"
+                f"{self.name}: frequencies returns {_shown(found)}; (inv_freq, temperature) would be accepted"
             )
         inv_freq, temperature = found
         if not isinstance(inv_freq, Tensor) or inv_freq.shape != (wanted,):
             raise PlanError(
-                f"{self.name}: inv_freq of frequencies is {_kind(inv_freq)}; a tensor of shape [{wanted}], half the "
+                f"{self.name}: inv_freq of frequencies is {_shown(inv_freq)}; a tensor of shape [{wanted}], half the "
                 "rotary dimension, would be accepted"
             )
         return inv_freq, temperature
@@ -219,10 +219,10 @@ class PositionalEncoding:
     def _checked_regions(self, length: int) -> tuple[Region, ...]:
         found = self.regions(length)
         if not (isinstance(found, tuple) and found and all(isinstance(region, Region) for region in found)):
-            raise PlanError(f"{self.name}: regions returns {_kind(found)}; a tuple of Regions would be accepted")
+            raise PlanError(f"{self.name}: regions returns {_shown(found)}; a tuple of Regions would be accepted")
         return found
 
-    def _chosen_temperature(self, own: float) -> float:
+    def _chosen_temperature(self, own: float, length: int) -> float:
         """A of a plan: what the config puts in the place of the method's own, if anything."""
         return own if self.config.temperature is None else float(self.config.temperature)
 
@@ -300,11 +300,9 @@ class RemapEncoding(PositionalEncoding):
             return super().frequencies(length)
         return scaling.frequencies(min(length, scaling.extended_window()))
 
-    def _chosen_temperature(self, own: float) -> float:
-        if self.config.temperature is None:
-            return own
-        scaling = self._scaling
-        return float(self.config.temperature) * (1.0 if scaling is None else scaling.frequencies(1)[1])
+    def _chosen_temperature(self, own: float, length: int) -> float:
+        _, of_checkpoint = RemapEncoding.frequencies(self, length)
+        return own if self.config.temperature is None else float(self.config.temperature) * of_checkpoint
 
 
 def longest(holds: Callable[[int], bool], most: int) -> float:
@@ -325,20 +323,7 @@ def inverse_frequencies(theta: float, dim: int) -> Tensor:
     return 1.0 / theta ** (torch.arange(0, dim, 2, dtype=torch.int64).float() / dim)
 
 
-def floored_reach(group: int, near: int, window: int) -> int:
-    """Reach, in tokens, of i // group + near - near // group - j // group behind a true window of `near` tokens."""
-    return max(window, group * (window - near + near // group))
-
-
-def floored_group(length: int, near: int, window: int) -> int:
-    """The least group whose `floored_reach` is `length` tokens or more; 1 where `near` fills the window, so none is."""
-    group = 1
-    while near < window and floored_reach(group, near, window) < length:
-        group += 1
-    return group
-
-
-def _kind(value: object) -> str:
+def _shown(value: object) -> str:
     """What a stranger's method returned, for a message."""
     if isinstance(value, Tensor):
         return f"a tensor of shape {list(value.shape)}"

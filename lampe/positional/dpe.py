@@ -10,7 +10,8 @@ from pydantic import Field
 from torch import Tensor
 
 from lampe.errors import ConfigError
-from lampe.positional.base import RemapConfig, RemapEncoding, floored_group, floored_reach, registry
+from lampe.positional.base import RemapConfig, RemapEncoding, registry
+from lampe.positional.grouping import floored_group, floored_reach
 from lampe.positional.region import Region
 
 

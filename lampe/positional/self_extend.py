@@ -7,7 +7,8 @@ from typing import Any, Literal
 from pydantic import Field
 from torch import Tensor
 
-from lampe.positional.base import RemapConfig, RemapEncoding, floored_group, floored_reach, registry
+from lampe.positional.base import RemapConfig, RemapEncoding, registry
+from lampe.positional.grouping import floored_group, floored_reach
 from lampe.positional.plan import PositionPlan
 from lampe.positional.region import Region
 

@@ -62,6 +62,20 @@ class Message(BaseModel):
         return self
 
 
+OWN_VARIABLES = ("messages", "add_generation_prompt", "continue_final_message", "answer", "today")
+
+
+def checked_variables(variables: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a caller wants a template to read besides the conversation.
+
+    Raises:
+        TokenizerError: one has a name that says how the conversation itself is written.
+    """
+    if own := next((name for name in variables or {} if name in OWN_VARIABLES), None):
+        raise TokenizerError(f"variable {own!r} is not one of the template's own, such as enable_thinking or tools")
+    return dict(variables or {})
+
+
 _Variables = TypeAdapter(dict[str, JsonValue])
 
 _DEFAULT, _TOOLS = "default", "tool_use"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lampe.errors import TokenizerError
-from lampe.files import expanded, is_lfs_pointer
+from lampe.files import expanded, lfs_pointer
 
 NAMES = (
     "tokenizer.json",
@@ -47,8 +47,8 @@ class TokenizerFiles:
             raise TokenizerError(f"{folder} is not a folder; a tokenizer is loaded from the folder of its checkpoint")
         names = [name for name in (*NAMES, *_more_templates(folder)) if (folder / name).is_file()]
         for name in names:
-            if is_lfs_pointer(folder / name):
-                raise TokenizerError(f"{folder / name} is a Git LFS pointer, not the file itself; run `git lfs pull`")
+            if reason := lfs_pointer(folder / name):
+                raise TokenizerError(reason)
         return cls(folder, {name: (folder / name).read_bytes() for name in names})
 
     def __contains__(self, name: str) -> bool:

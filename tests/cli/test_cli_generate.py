@@ -131,6 +131,20 @@ def test_variables_reach_the_chat_template(lampe: Lampe, checkpoint: Path, llm: 
     )
 
 
+@pytest.mark.parametrize("command", [["generate", "PLACE", PROMPT, "--chat"], ["chat", "PLACE"]])
+def test_variables_are_checked_before_a_checkpoint_is_loaded(lampe: Lampe, tmp_path: Path, command: list[str]) -> None:
+    command = [str(tmp_path / "nowhere") if part == "PLACE" else part for part in command]
+    for stated, said in (
+        (
+            "messages=[]",
+            "error: variable 'messages' is not one of the template's own, such as enable_thinking or tools\n",
+        ),
+        ("thinking", "error: setting 'thinking': expected field=value, such as head=512\n"),
+    ):
+        result = lampe(*command, "--variable", stated, text="")
+        assert (result.exit_code, result.stderr) == (2, said)
+
+
 def test_what_the_terminal_cannot_write_is_replaced(checkpoint: Path, llm: LLM) -> None:
     process = subprocess.run(
         [sys.executable, "-m", "lampe", "generate", str(checkpoint), PROMPT, "-n", "12", "--device", "cpu"],

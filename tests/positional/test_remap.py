@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from itertools import product
 
 import pytest
 import torch
@@ -30,6 +31,7 @@ from lampe.positional import (
     YaRN,
 )
 from lampe.positional.base import GENTLE_TEMPERATURE, inverse_frequencies
+from lampe.positional.grouping import floored_group, floored_reach
 from lampe.testing import ROPE
 
 
@@ -233,3 +235,9 @@ def test_a_wide_window_of_self_extend_leaves_groups_small(window, group):
     fitted = SelfExtend(window=window).bind(rope(8192)).for_length(16384)
     assert fitted.config.group == group
     assert fitted.reach() >= 16384 or window >= 8192
+
+
+def test_the_least_group_is_found_without_trying_all():
+    for window, near, length in product((8, 13, 64), (1, 3, 7, 12, 40, 63, 64, 70), (1, 8, 9, 50, 64, 65, 200, 997)):
+        reaching = (group for group in range(1, 2000) if floored_reach(group, near, window) >= length)
+        assert floored_group(length, near, window) == (next(reaching) if near < window else 1)
