@@ -34,19 +34,30 @@ RUNS: dict[str, tuple[PositionalEncoding, AttentionBackend]] = {
 
 
 def layer_seconds(
-    names: Sequence[str], shape: tuple[int, int, int], length: int, repeats: int, title: str
+    names: Sequence[str], shape: tuple[int, int, int], length: int, repeats: int, title: str, device: str = "cpu"
 ) -> dict[str, list[float]]:
     """Seconds of one layer's attention in every repeat; what all layers of a pass share is made in the warm-up."""
     heads, groups, dim = shape
     rope = RopeConfig(theta=100000.0, dim=dim, max_position=8192, original_window=8192)
-    query = torch.randn(1, heads, length, dim, dtype=torch.bfloat16)
-    key, value = torch.randn(2, 1, groups, length, dim, dtype=torch.bfloat16)
+    query = torch.randn(1, heads, length, dim, dtype=torch.bfloat16, device=device)
+    key, value = torch.randn(2, 1, groups, length, dim, dtype=torch.bfloat16, device=device)
+
+    def attend(backend: AttentionBackend, view: PlanView) -> None:
+        backend.forward(query, key, value, view)
+        if query.is_cuda:
+            torch.cuda.synchronize()
+
     runs = {}
     for name in names:
         method, backend = RUNS[name]
-        view = PlanView(method.bind(rope).plan(length), 0, length, dtype=query.dtype)
-        runs[name] = partial(backend.forward, query, key, value, view)
+        view = PlanView(method.bind(rope).plan(length), 0, length, dtype=query.dtype, device=device)
+        runs[name] = partial(attend, backend, view)
     return measure(runs, repeats, title)
+
+
+def name_of(device: str) -> dict[str, str]:
+    """What else figures depend on where a CPU does not compute them."""
+    return {} if device == "cpu" else {"device": torch.cuda.get_device_name(device)}
 
 
 def panels(results: Sequence[Result]) -> Mapping[str, Mapping[str, Mapping[int, Ratio]]]:
@@ -66,13 +77,16 @@ def main() -> None:
     )
     parser.add_argument("--shapes", type=some_of(SHAPES), default=list(SHAPES), help=f"of {','.join(SHAPES)} (all)")
     parser.add_argument("--runs", type=some_of(RUNS), default=list(RUNS), help=f"of {','.join(RUNS)} (all)")
+    devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    parser.add_argument("--device", choices=devices, default="cpu", help="where it is computed (%(default)s)")
     options = parse(parser)
+    device = options.device
     names = list(dict.fromkeys([PEER, *options.runs]))
-    report = Report(options.out, [PEER], about={"dtype": "bfloat16"})
+    report = Report(options.out, [PEER], about={"dtype": "bfloat16", **name_of(device)})
     for shape in options.shapes:
         for length in options.lengths:
             title = f"{shape}, {length:,} tokens"
-            seconds = layer_seconds(names, SHAPES[shape], length, options.repeats, title)
+            seconds = layer_seconds(names, SHAPES[shape], length, options.repeats, title, device)
             report.add({"shape": shape, "tokens": length}, seconds)
     found = panels(report.results)
     with drawing(report.picture, len(found), "Prefill of one attention layer") as axes:

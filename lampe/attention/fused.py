@@ -87,8 +87,9 @@ def _cuda(query: Tensor, key: Tensor, value: Tensor, causal: bool, bias: Tensor 
     if bias is not None:
         # The kernel wants rows of a mask to begin at multiples of 16 bytes.
         bias = F.pad(bias, (0, -n_keys % 16))[:, :n_keys].expand(*query.shape[:3], n_keys)
-    # It knows no grouped heads either.
-    key, value = spread_heads(query, key, value)
+    # It knows no grouped heads either; those of tiles are rows of one query already.
+    if query.shape[1] != key.shape[1]:
+        key, value = spread_heads(query, key, value)
     output, log_sum_exp = torch.ops.aten._scaled_dot_product_efficient_attention(
         query, key, value, bias, True, 0.0, causal
     )[:2]

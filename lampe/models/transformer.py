@@ -35,6 +35,8 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.device.type == "cuda":
+            return self._fused(x)
         if x.numel() <= BLOCK:
             return self._norm(x)
         return torch.cat([self._norm(x[..., part, :]) for part in blocks(x)], dim=-2)
@@ -43,6 +45,10 @@ class RMSNorm(nn.Module):
         wide = x.float()
         wide = wide * torch.rsqrt(wide.square().mean(dim=-1, keepdim=True) + self.eps)
         return self.weight * wide.to(x.dtype)
+
+    def _fused(self, x: Tensor) -> Tensor:
+        """The same, rounded where `_norm` rounds, without a kernel for each step."""
+        return self.weight * F.rms_norm(x, x.shape[-1:], eps=self.eps)
 
 
 class Attention(nn.Module):
