@@ -37,8 +37,9 @@ bench: $(READY)
 perplexity: $(READY)
 	$(BIN)/python -m benchmarks.perplexity $(ARGS)
 
-# Every method on the demo's model, at half to three times its window, on seven tasks: many hours without matrix units;
-# goes on where it was stopped. ARGS="--minutes 60", ARGS="--ray --workers 2" go to `lampe compare`.
+# Every method on the demo's model, at half to three times its window, on seven tasks: the report of the scores that
+# ship. ARGS="--out out/study" makes them anew, many hours on two cores, and goes on where it was stopped; "--minutes
+# 60", "--ray --workers 2" go to `lampe compare` too.
 study: $(READY)
 	$(BIN)/python -m examples.smollm2 $(ARGS)
 

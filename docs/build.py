@@ -76,6 +76,8 @@ GENERATED: dict[str, Callable[[], str]] = {
     "perplexity": perplexity,
     "speed_machine": speed_tables.machine,
     "speed_prefill": speed_tables.prefill,
+    "speed_prefill_cuda": speed_tables.prefill_cuda,
+    "speed_machine_cuda": speed_tables.machine_cuda,
     "speed_decode": speed_tables.decode,
     "speed_model": speed_tables.model,
     "speed_loading": speed_tables.loading,

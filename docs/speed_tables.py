@@ -15,6 +15,11 @@ def prefill() -> str:
     return _grid("", "prefill", lambda result: f"{result['shape']}, {result['tokens']:,}")
 
 
+def prefill_cuda() -> str:
+    """The same on a GPU."""
+    return _grid("", "prefill-cuda", lambda result: f"{result['shape']}, {result['tokens']:,}")
+
+
 def decode() -> str:
     """Time of a decoded token over RoPE's: a row for each method, a column for each setting."""
     return _grid("rows x cached tokens", "decode", lambda result: f"{result['rows']} x {result['tokens']:,}")
@@ -99,6 +104,12 @@ def machine() -> str:
     """Where the figures come from."""
     about = json.loads((FOLDER / "model.json").read_text())
     return f"{about['cpu']}, {about['threads']} threads, torch {about['torch']}, bfloat16."
+
+
+def machine_cuda() -> str:
+    """Where those of a GPU come from."""
+    about = json.loads((FOLDER / "prefill-cuda.json").read_text())
+    return f"{about['device']}, torch {about['torch']}, bfloat16."
 
 
 def _grid(corner: str, name: str, column: Callable[[dict[str, Any]], str]) -> str:

@@ -1,4 +1,4 @@
-"""The study of SmolLM2: `make study`. It goes on where it was stopped; arguments go to `lampe compare`."""
+"""The study of SmolLM2: `make study`. Its scores are there; `--out FOLDER` makes them anew. See `lampe compare`."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from lampe import RopeConfig, positional
@@ -24,7 +25,14 @@ def test_the_results_that_ship_are_of_the_study_that_ships():
     study = read_experiment(FOLDER / "study.yaml")
     tasks = {task.name: task.config.model_dump(mode="json") for task in (entry.create() for entry in study.tasks)}
     records = list(read_records(FOLDER / "results" / "results.jsonl"))
-    assert {record.setting.label for record in records} == set(study.methods)
+    questions = {"perplexity": 1, "passkey": 2, "kv-retrieval": 8, "niah-multikey-2": 8}
+    assert Counter((record.setting.label, record.name, record.length) for record in records) == {
+        (label, name, length): 8 * questions.get(name, 1)
+        for label in study.methods
+        for name in tasks
+        for length in study.lengths
+    }
+    assert len({str(record.setting.model_dump(exclude={"label", "positional"})) for record in records}) == 1
     # What a method is set to for a length follows from the trained window alone here.
     rope = RopeConfig(theta=100000.0, dim=64, max_position=8192, original_window=8192)
     for record in records:
