@@ -13,6 +13,7 @@ from lampe.evaluation.compare.rows import Row
 from lampe.evaluation.compare.tables import MARKS
 
 SUMMARY = Path(__file__).resolve().parent.parent / "examples" / "smollm2" / "results" / "summary.json"
+RULER = "ruler, mean of 4 tasks"
 TASKS = ("perplexity", "passkey", "niah-single-1", "kv-retrieval", "niah-multikey-2", "fwe", "vt")
 
 
@@ -24,7 +25,8 @@ def _rows(summary: Path) -> list[Row]:
 
 
 def _items(summary: Path) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = json.loads(summary.read_text())["rows"]
+    content = json.loads(summary.read_text())
+    items: list[dict[str, Any]] = content["rows"] + content["suites"]
     return items
 
 
@@ -61,4 +63,7 @@ def _counts(rows: list[Row]) -> str:
     return ", ".join(f"{samples} ({contexts})" for samples, contexts in kinds)
 
 
-GENERATED: dict[str, Callable[[], str]] = {f"study_{task.replace('-', '_')}": partial(table, task) for task in TASKS}
+GENERATED: dict[str, Callable[[], str]] = {
+    "study_ruler": partial(table, RULER),
+    **{f"study_{task.replace('-', '_')}": partial(table, task) for task in TASKS},
+}
