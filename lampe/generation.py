@@ -28,6 +28,10 @@ def room(length: int, budget: int) -> int:
     return length + min(budget, MOST_ROOM)
 
 
+REPLACEMENT = "\ufffd"
+"""What UTF-8 shows of bytes that make no character."""
+
+
 @dataclass(frozen=True)
 class Engine:
     """A model that runs: what generation and evaluation need of it.
@@ -260,20 +264,44 @@ class TextStream:
         self._stop = tuple(stop)
         self._held = ""
         self._shown: list[bool] = []  # for each character that is held
+        self._gap: int | None = None
 
     def push(self, token: int) -> str:
         """The text that became certain with one more token."""
-        text = self._decoder.push(token)
+        unfinished = self._decoder.unfinished
+        early, text = self._placed(self._decoder.push(token))
         hidden = self._decoder.skipped.get(token, "")
-        return self._release(text + hidden, len(hidden), final=False)
+        if hidden and unfinished and self._gap is None:
+            self._gap = len(self._held)
+            hidden = REPLACEMENT + hidden
+        return early + self._release(text, hidden)
 
     def flush(self) -> str:
         """What was held back, at the end."""
-        return "" if self.stopped else self._release(self._decoder.flush(), 0, final=True)
+        if self.stopped:
+            return ""
+        early, text = self._placed(self._decoder.flush())
+        return early + self._release(text, final=True)
 
-    def _release(self, text: str, hidden: int, *, final: bool) -> str:
-        self._held += text
-        self._shown += [True] * (len(text) - hidden) + [False] * hidden
+    def _placed(self, text: str) -> tuple[str, str]:
+        """Text that comes before all that is held, and text that comes behind it.
+
+        Bytes that a special token parts from the rest of their character stand before it: a gap is held in their place.
+        """
+        gap = self._gap
+        if gap is None or not text:
+            return "", text
+        self._gap = None
+        if text[0] != REPLACEMENT:
+            return "", text  # the rest came after all, and with it the character
+        if gap < 0:
+            return text[0], text[1:]
+        self._shown[gap] = True
+        return "", text[1:]
+
+    def _release(self, text: str, hidden: str = "", *, final: bool = False) -> str:
+        self._held += text + hidden
+        self._shown += [True] * len(text) + [False] * len(hidden)
         found = [index for stop in self._stop if (index := self._held.find(stop)) >= 0]
         if found:
             self.stopped = True
@@ -282,6 +310,8 @@ class TextStream:
             keep = len(self._held) - (0 if final else self._possible_stop())
         certain = "".join(compress(self._held[:keep], self._shown))
         self._held, self._shown = self._held[keep:], self._shown[keep:]
+        if self._gap is not None:
+            self._gap -= keep
         return certain
 
     def _possible_stop(self) -> int:

@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 from transformers.generation.stopping_criteria import StopStringCriteria
@@ -28,6 +28,7 @@ class Letters:
 
     vocab_size = 64
     skipped: dict[int, str] = {}  # noqa: RUF012
+    unfinished = False
 
     def stream(self, *, at_start: bool) -> Letters:
         return self
@@ -171,6 +172,9 @@ def spoken(tmp_path_factory):
     ids=st.lists(st.sampled_from([*b"ad<\xc3\xa9", 256, 257]), min_size=1, max_size=12),
     stop=st.sampled_from([("<s>",), ("<end>", "<s>"), ("<end>a",), ("a<s>",), ("d<", "s>d"), ("aa",), ("end",)]),
 )
+@example(ids=[*b"d\xc3", 256], stop=("d<", "s>d"))  # the first byte of a character stands between
+@example(ids=[0xC3, 257, *b"a"], stop=("<end>a",))  # and in front
+@example(ids=[0xC3, 257, 0xA9, *b"a"], stop=("<end>a",))
 def test_a_stop_string_may_hold_special_tokens_that_are_never_shown(spoken, ids, stop):
     tokenizer, theirs = spoken
     judge = StopStringCriteria(theirs, list(stop))

@@ -39,6 +39,11 @@ class StreamDecoder:
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._at_start = self._drops_space
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether the bytes so far end within a code point."""
+        return bool(self._utf8.getstate()[0])
+
     def push(self, token_id: int) -> str:
         """The text that is certain once `token_id` is known, which may be empty.
 
