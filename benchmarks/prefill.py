@@ -34,7 +34,7 @@ RUNS: dict[str, tuple[PositionalEncoding, AttentionBackend]] = {
 
 
 def layer_seconds(
-    names: Sequence[str], shape: tuple[int, int, int], length: int, repeats: int, title: str, device: str = "cpu"
+    names: Sequence[str], shape: tuple[int, int, int], length: int, repeats: int, title: str, device: str
 ) -> dict[str, list[float]]:
     """Seconds of one layer's attention in every repeat; what all layers of a pass share is made in the warm-up."""
     heads, groups, dim = shape
@@ -53,11 +53,6 @@ def layer_seconds(
         view = PlanView(method.bind(rope).plan(length), 0, length, dtype=query.dtype, device=device)
         runs[name] = partial(attend, backend, view)
     return measure(runs, repeats, title)
-
-
-def name_of(device: str) -> dict[str, str]:
-    """What else figures depend on where a CPU does not compute them."""
-    return {} if device == "cpu" else {"device": torch.cuda.get_device_name(device)}
 
 
 def panels(results: Sequence[Result]) -> Mapping[str, Mapping[str, Mapping[int, Ratio]]]:
@@ -80,13 +75,15 @@ def main() -> None:
     devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     parser.add_argument("--device", choices=devices, default="cpu", help="where it is computed (%(default)s)")
     options = parse(parser)
-    device = options.device
+    about = {"dtype": "bfloat16"}
+    if options.device != "cpu":
+        about["device"] = torch.cuda.get_device_name(options.device)
     names = list(dict.fromkeys([PEER, *options.runs]))
-    report = Report(options.out, [PEER], about={"dtype": "bfloat16", **name_of(device)})
+    report = Report(options.out, [PEER], about=about)
     for shape in options.shapes:
         for length in options.lengths:
             title = f"{shape}, {length:,} tokens"
-            seconds = layer_seconds(names, SHAPES[shape], length, options.repeats, title, device)
+            seconds = layer_seconds(names, SHAPES[shape], length, options.repeats, title, options.device)
             report.add({"shape": shape, "tokens": length}, seconds)
     found = panels(report.results)
     with drawing(report.picture, len(found), "Prefill of one attention layer") as axes:

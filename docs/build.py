@@ -7,6 +7,7 @@ import math
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "perplexity": perplexity,
     "speed_machine": speed_tables.machine,
     "speed_prefill": speed_tables.prefill,
-    "speed_prefill_cuda": speed_tables.prefill_cuda,
+    "speed_prefill_cuda": partial(speed_tables.prefill, "prefill-cuda"),
     "speed_machine_cuda": speed_tables.machine_cuda,
     "speed_decode": speed_tables.decode,
     "speed_model": speed_tables.model,

@@ -10,14 +10,9 @@ from typing import Any
 FOLDER = Path(__file__).resolve().parent / "speed"
 
 
-def prefill() -> str:
+def prefill(name: str = "prefill") -> str:
     """Time of one attention layer over plain causal attention: a row for each method, a column for each setting."""
-    return _grid("", "prefill", lambda result: f"{result['shape']}, {result['tokens']:,}")
-
-
-def prefill_cuda() -> str:
-    """The same on a GPU."""
-    return _grid("", "prefill-cuda", lambda result: f"{result['shape']}, {result['tokens']:,}")
+    return _grid("", name, lambda result: f"{result['shape']}, {result['tokens']:,}")
 
 
 def decode() -> str:
@@ -107,7 +102,7 @@ def machine() -> str:
 
 
 def machine_cuda() -> str:
-    """Where those of a GPU come from."""
+    """Where the figures of a GPU come from."""
     about = json.loads((FOLDER / "prefill-cuda.json").read_text())
     return f"{about['device']}, torch {about['torch']}, bfloat16."
 

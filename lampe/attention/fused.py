@@ -45,12 +45,14 @@ def fused_attention(
 
 def spread_heads(query: Tensor, *shared: Tensor) -> Iterator[Tensor]:
     """Tensors [b, g, s, d] of key-value heads, each head repeated for the query heads [b, h, t, d] that share it."""
-    return (x.repeat_interleave(query.shape[1] // x.shape[1], dim=1) for x in shared)
+    heads = query.shape[1]
+    # Repeating them once would copy.
+    return (x if x.shape[1] == heads else x.repeat_interleave(heads // x.shape[1], dim=1) for x in shared)
 
 
 def heads_for_cpu(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
     """Key and value [b, g, s, d] with as many heads as this torch's CPU kernel needs for query's [b, h, t, d]."""
-    if CPU_GROUPS_HEADS or query.device.type != "cpu" or query.shape[1] == key.shape[1]:
+    if CPU_GROUPS_HEADS or query.device.type != "cpu":
         return key, value
     key, value = spread_heads(query, key, value)
     return key, value
@@ -87,9 +89,8 @@ def _cuda(query: Tensor, key: Tensor, value: Tensor, causal: bool, bias: Tensor 
     if bias is not None:
         # The kernel wants rows of a mask to begin at multiples of 16 bytes.
         bias = F.pad(bias, (0, -n_keys % 16))[:, :n_keys].expand(*query.shape[:3], n_keys)
-    # It knows no grouped heads either; those of tiles are rows of one query already.
-    if query.shape[1] != key.shape[1]:
-        key, value = spread_heads(query, key, value)
+    # It knows no grouped heads either.
+    key, value = spread_heads(query, key, value)
     output, log_sum_exp = torch.ops.aten._scaled_dot_product_efficient_attention(
         query, key, value, bias, True, 0.0, causal
     )[:2]

@@ -47,7 +47,7 @@ class RMSNorm(nn.Module):
         return self.weight * wide.to(x.dtype)
 
     def _fused(self, x: Tensor) -> Tensor:
-        """The same, rounded where `_norm` rounds, without a kernel for each step."""
+        """The same, rounded where `_norm` rounds: fewer kernels on CUDA, up to twice slower on a CPU in bfloat16."""
         return self.weight * F.rms_norm(x, x.shape[-1:], eps=self.eps)
 
 
